@@ -1,0 +1,1 @@
+"""Agents: definition, context, step, turn. Start with `turn.py`."""

@@ -1,0 +1,1 @@
+"""One file per command group. `cli.py` parses and dispatches."""

@@ -1,0 +1,1 @@
+"""One HTTP client for models and tools. Start with `client.py`."""

@@ -1,0 +1,1 @@
+"""Entries, versions and the one door for writes. Start with `changes.py`."""

@@ -1,0 +1,1 @@
+"""Host calls: effects that the parent performs for a worker. Start with `calls.py`."""

@@ -1,0 +1,1 @@
+"""Ranked text search over SQLite FTS5. Start with `index.py`."""

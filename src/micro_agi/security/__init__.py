@@ -1,0 +1,1 @@
+"""Who may do what: pure decisions. Start with `policy.py`, then `actor.py`."""

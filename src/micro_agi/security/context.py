@@ -1,0 +1,75 @@
+"""The authority and the place that travel with every call.
+
+A `CallContext` is made at the outermost edge (a terminal, a request, a session's turn),
+narrowed for each call inside it, and passed explicitly. There is no ambient one: code
+without a context can do nothing. Only the command line and embedders make a root context.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from micro_agi.security.actor import ROOT, Actor
+from micro_agi.security.policy import Policy, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A draft tool is being tried: nothing may reach outside."""
+
+    host: Mapping[str, Any] = field(default_factory=dict)
+    """Canned answers by host function: `{"http_client.get": {"status_code": 200, "body": "…"}}`."""
+    now_ns: int | None = None
+    """What `time.now()` says, in nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """The authority and the place of one call.
+
+    Every door takes one. `narrowed` derives the context of a nested call; nothing widens.
+    """
+
+    actor: Actor
+    scope: Scope
+    """Policies that answer for the actor."""
+    root: bool = False
+    """A person at the command line, or the embedder: every door opens."""
+    agent: str = ""
+    """Id of the agent entry whose turn this is, or ""."""
+    session: str = ""
+    turn: int = 0
+    call_id: str = ""
+    """The model's id of the tool call in flight, or ""."""
+    model: str = ""
+    """Name of the model that asked for it: provenance."""
+    tool: str = ""
+    """Registry id of the innermost function that runs."""
+    tool_hash: str = ""
+    """Content hash of that entry: grants are bound to it."""
+    depth: int = 0
+    """How many `funcs.call` lie around it."""
+    deadline: float | None = None
+    """On the event loop's clock, seconds."""
+    trial: Trial | None = None
+    reason: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What Lua's `ctx.get` sees: the session's and the tool's context."""
+
+    def narrowed(self, **changes: Any) -> "CallContext":
+        """Return a copy with some fields replaced; `root` can only be given up."""
+        assert not (changes.get("root") and not self.root), "a context cannot become root"
+        return replace(self, **changes)
+
+    @property
+    def where(self) -> str:
+        """Who and where, for the `where` of a refusal."""
+        return self.actor.id + (f" in session {self.session}" if self.session else "")
+
+
+EVERYTHING = Scope((Policy(id="system:root", effect="allow"),))
+
+
+def root_context(*, session: str = "", reason: str = "") -> CallContext:
+    """Make the context of a person at the command line or of an embedder: all doors open."""
+    return CallContext(actor=ROOT, scope=EVERYTHING, root=True, session=session, reason=reason)

@@ -1,0 +1,1 @@
+"""One owner of the state database. Start with `database.py`."""

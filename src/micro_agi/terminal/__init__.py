@@ -1,0 +1,1 @@
+"""The terminal agent. Start with `chat.py`."""

@@ -1,0 +1,88 @@
+"""Imports point down. The drawing in ARCHITECTURE.md is this table."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "src" / "micro_agi"
+LAYER_ZERO = {"errors", "values", "messages", "settings"}
+PURE = {"store", "search", "net"}
+MAY_IMPORT = {
+    "errors": set(),
+    "values": set(),
+    "messages": set(),
+    "settings": set(),
+    "security": set(),
+    "store": set(),
+    "search": set(),
+    "net": set(),
+    "registry": {"security", "store"},
+    "sandbox": {"security", "net"},
+    "llm": PURE,
+    "sessions": PURE,
+    "tools": {"registry", "security", "sandbox", "store", "search", "net"},
+    "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "terminal": {"agent", "sessions", "registry", "tools"},
+    "testing": {
+        *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),
+        *("tools", "agent", "terminal", "app"),
+    },
+}
+ENTRY_POINTS = {"micro_agi.cli", "micro_agi.api", "micro_agi.__main__"}
+
+
+def modules_used(file: Path) -> set[str]:
+    """Every `micro_agi.x.y` imported anywhere in the file, even lazily."""
+    names = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: write the full name, `from micro_agi.…`"
+            base = node.module or ""
+            names += [base, *(f"{base}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [a.name for a in node.names]
+    return {n for n in names if n.split(".")[0] == "micro_agi"}
+
+
+def parts_used(file: Path) -> set[str]:
+    """Second component of every import of ours."""
+    return {n.split(".")[1] if "." in n else "the whole package" for n in modules_used(file)} - {
+        "the whole package"
+    }
+
+
+def files_of(part: str) -> list[Path]:
+    single = ROOT / f"{part}.py"
+    return [single] if single.exists() else sorted((ROOT / part).rglob("*.py"))
+
+
+@pytest.mark.parametrize("part", sorted(MAY_IMPORT))
+def test_part_imports_only_what_is_below_it(part):
+    used = set().union(*(parts_used(p) for p in files_of(part)))
+    assert used - {part} - LAYER_ZERO <= MAY_IMPORT[part]
+
+
+def test_every_part_is_in_the_table():
+    top = {"app", "cli", "api", "commands", "bundled", "__init__", "__main__"}
+    parts = {p.stem for p in ROOT.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert parts - top <= set(MAY_IMPORT)
+
+
+def test_the_worker_imports_only_the_wire():
+    for file in (ROOT / "sandbox" / "worker").rglob("*.py"):
+        used = {m for m in modules_used(file) if m not in {"micro_agi.sandbox", "micro_agi"}}
+        assert all(
+            m.startswith(("micro_agi.sandbox.worker", "micro_agi.sandbox.wire")) for m in used
+        )
+
+
+def test_every_module_is_reached():
+    reached = set().union(*(modules_used(p) for p in ROOT.rglob("*.py"))) | ENTRY_POINTS
+    named = {
+        ".".join(("micro_agi", *p.relative_to(ROOT).with_suffix("").parts))
+        for p in ROOT.rglob("*.py")
+        if p.name != "__init__.py" and "testing" not in p.parts
+    }
+    run_as_programs = {"micro_agi.sandbox.worker.zygote"}
+    assert named - reached - run_as_programs == set()
