@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
     "terminal": {"agent", "sessions", "registry", "tools"},
+    "home": {"store", "registry"},
+    "models": {"store", "net", "llm", "home"},
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),
         *("tools", "agent", "terminal", "app"),

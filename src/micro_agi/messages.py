@@ -253,6 +253,8 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Goes into one system message."""
     dropped: int
     """Messages that the summary stands for, counted from the first after the system prompt."""
+    restated: tuple[Message, ...] = ()
+    """Put behind the summary word for word: the user message of a turn still running."""
     kept: int
     tokens_before: int
     by: str

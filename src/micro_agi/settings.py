@@ -6,13 +6,16 @@ belong to an entry (a model's window, a tool's hosts) are not settings.
 """
 
 import dataclasses
+import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from micro_agi.errors import SettingInvalid
-from micro_agi.values import Secret
+from micro_agi.values import Secret, nearest
 
 PREFIX = "MICRO_AGI_"
 TRUE = frozenset({"1", "true", "yes", "on"})
@@ -27,9 +30,18 @@ def setting(
     unit: str = "",
     env: tuple[str, ...] = (),
     at_least: float | None = None,
+    at_most: float | None = None,
+    one_of: tuple[str, ...] = (),
 ) -> Any:
-    """Declare a field of `Settings`: its default, meaning, unit, other variables, lower bound."""
-    metadata = {"doc": doc, "unit": unit, "env": env, "at_least": at_least}
+    """Declare a field of `Settings`: default, meaning, unit, other variables, what it takes."""
+    metadata = {
+        "doc": doc,
+        "unit": unit,
+        "env": env,
+        "at_least": at_least,
+        "at_most": at_most,
+        "one_of": one_of,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -54,19 +66,27 @@ class Settings:
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
     turn_timeout_s: float = setting(900.0, "wall clock of one turn", unit="s", at_least=1)
-    turn_budget_tokens: int = setting(0, "tokens of one turn; 0 is no limit", unit="tokens")
-    turn_budget_usd: float = setting(0.0, "money of one turn; 0 is no limit", unit="USD")
+    turn_budget_tokens: int = setting(
+        0, "tokens of one turn; 0 is no limit", unit="tokens", at_least=0
+    )
+    turn_budget_usd: float = setting(
+        0.0, "money of one turn; 0 is no limit", unit="USD", at_least=0
+    )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
     result_bytes: int = setting(
         32_000, "tool result shown to the model", unit="bytes", at_least=1000
     )
-    compress_at: float = setting(0.75, "part of the window that triggers compaction")
+    compress_at: float = setting(
+        0.75, "part of the window that triggers compaction", at_least=0.05, at_most=1
+    )
     compress_to_chars: int = setting(4000, "length of a summary", unit="characters", at_least=50)
     compress_model: str = setting("gpt-4.1-nano", "model that writes summaries")
 
     model_timeout_s: float = setting(600.0, "one model request", unit="s", at_least=1)
     model_retries: int = setting(3, "retries of a model request", unit="tries", at_least=0)
-    discovery_timeout_s: float = setting(0.3, "looking for a local model server", unit="s")
+    discovery_timeout_s: float = setting(
+        0.3, "looking for a local model server", unit="s", at_least=0
+    )
     local_ports: tuple[str, ...] = setting(
         ("11434", "8080", "8000", "1234"), "ports on loopback where a model server may listen"
     )
@@ -77,7 +97,9 @@ class Settings:
         64 << 20, "memory of a Lua state", unit="bytes", at_least=4 << 20
     )
     workers: int = setting(16, "sandbox workers at once", unit="processes", at_least=1)
-    isolation: str = setting("D", "weakest isolation level accepted: A, B, C or D")
+    isolation: str = setting(
+        "D", "weakest isolation level accepted; A is the strongest", one_of=("A", "B", "C", "D")
+    )
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value that is not a default came from: `--model`, `MICRO_AGI_MODEL`, …"""
@@ -93,8 +115,20 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Mapping[str, Any]:
-    """Return `doc`, `unit`, `env` (variables besides `MICRO_AGI_<NAME>`) and `at_least` of one."""
+    """Return what was declared about one: `doc`, `unit`, `env`, `at_least`, `at_most`, `one_of`."""
     return next(f.metadata for f in dataclasses.fields(Settings) if f.name == name)
+
+
+def process_environment() -> Mapping[str, str]:
+    """Return the environment of this process, for `load`: nobody else reads it."""
+    return os.environ
+
+
+def misspelt(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that begin like ours and name no setting, each with the nearest one."""
+    known = [PREFIX + name.upper() for name in names()]
+    unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
+    return {name: (nearest(name, known, count=1) or [""])[0] for name in sorted(unknown)}
 
 
 def load(
@@ -105,21 +139,42 @@ def load(
 ) -> Settings:
     """Combine all sources into one `Settings`.
 
-    Shape: `flags` by setting name, absent or None meaning not given; `environ` is usually
-    `os.environ`; `dotenv` holds the app's `.env` once a person has trusted the app.
+    Shape: `flags` by setting name, None meaning not given; `environ` is usually
+    `process_environment()`; `dotenv` holds the app's `.env` once a person has trusted the
+    app. A list of texts is one text with commas between them.
     Raises: SettingInvalid naming the flag or variable, its value and what it takes.
     """
+    for name in flags or {}:
+        if name not in names():
+            near = nearest(name, names()) or names()
+            raise SettingInvalid(
+                f"there is no setting `{name}`", where=name, fix=f"did you mean: {', '.join(near)}"
+            )
     hints = get_type_hints(Settings)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for item in dataclasses.fields(Settings):
         if item.name == "sources":
             continue
-        for source, text in _candidates(item, flags or {}, environ or {}, dotenv or {}):
-            values[item.name] = _parse(item, hints[item.name], source, text)
+        for source, value in _candidates(item, flags or {}, environ or {}, dotenv or {}):
+            values[item.name] = _parse(item, hints[item.name], source, value)
             sources[item.name] = source
             break
     return Settings(**values, sources=sources)
+
+
+def flag(name: str) -> str:
+    """Return the flag of a setting: `--base-url`, and `--allow-host` once for each of many.
+
+    >>> flag("base_url"), flag("allow_hosts"), flag("yes")
+    ('--base-url', '--allow-host', '--yes')
+    """
+    one = name.removesuffix("s") if isinstance(_default(name), tuple) else name
+    return "--" + one.replace("_", "-")
+
+
+def _default(name: str) -> Any:
+    return next(f.default for f in dataclasses.fields(Settings) if f.name == name)
 
 
 def _candidates(
@@ -130,7 +185,7 @@ def _candidates(
 ) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     if flags.get(item.name) is not None:
-        found.append(("--" + item.name.replace("_", "-").removesuffix("s"), flags[item.name]))
+        found.append((flag(item.name), flags[item.name]))
     variables = (PREFIX + item.name.upper(), *item.metadata["env"])
     for where, mapping in (("", environ), (" in .env", dotenv)):
         # An empty variable counts as unset, as shells and the seeds' runtimes treat it.
@@ -139,24 +194,40 @@ def _candidates(
 
 
 def _parse(item: Any, wanted: Any, source: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
     try:
-        parsed = _from_text(wanted, value, source)
-    except ValueError:
-        unit = f" of {item.metadata['unit']}" if item.metadata["unit"] else ""
-        kind = {int: "a whole number", float: "a number"}.get(wanted, "true or false")
+        parsed = _from_text(wanted, value, source) if isinstance(value, str) else value
+        parsed = _of_type(wanted, parsed)
+    except (ValueError, TypeError):
+        # A secret's value must not be repeated, not even where it is wrong.
+        said = "this" if wanted is Secret else f"`{value}`"
         raise SettingInvalid(
-            f"`{value}` is no value for {source}", where=source, fix=f"give {kind}{unit}"
+            f"{said} is no value for {source}", where=source, fix=f"give {_wanted(item, wanted)}"
         ) from None
-    least = item.metadata["at_least"]
-    if least is not None and parsed < least:
-        raise SettingInvalid(
-            f"{source} is {value}, which is too small",
-            where=source,
-            fix=f"give at least {least} {item.metadata['unit']}".rstrip(),
-        )
+    _check_bounds(item, wanted, source, parsed)
     return parsed
+
+
+def _wanted(item: Any, wanted: Any) -> str:
+    unit = f" of {item.metadata['unit']}" if item.metadata["unit"] else ""
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return kinds.get(wanted, "texts with commas between them") + unit
+
+
+def _check_bounds(item: Any, wanted: Any, source: str, value: Any) -> None:
+    """Refuse what has the right type and makes no sense."""
+    least, most = item.metadata["at_least"], item.metadata["at_most"]
+    one_of = item.metadata["one_of"]
+    fix = ""
+    if wanted is float and not math.isfinite(value):
+        fix = _wanted(item, wanted)
+    elif least is not None and value < least:
+        fix = f"at least {least:g} {item.metadata['unit']}".rstrip()
+    elif most is not None and value > most:
+        fix = f"at most {most:g} {item.metadata['unit']}".rstrip()
+    elif one_of and value not in one_of:
+        fix = f"one of: {', '.join(one_of)}"
+    if fix:
+        raise SettingInvalid(f"`{value}` is no value for {source}", where=source, fix=f"give {fix}")
 
 
 def _from_text(wanted: Any, value: str, source: str) -> Any:
@@ -173,25 +244,63 @@ def _from_text(wanted: Any, value: str, source: str) -> Any:
     return wanted(value)
 
 
+def _of_type(wanted: Any, value: Any) -> Any:
+    """Return `value` as its setting has it.
+
+    Raises: TypeError when an embedder gave something of another type.
+    """
+    if get_args(wanted):
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise TypeError
+    if isinstance(value, bool) != (wanted is bool):
+        raise TypeError  # True is an int to Python, and one step to nobody
+    if wanted is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, wanted):
+        raise TypeError
+    return value
+
+
+_NAME = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_QUOTED = re.compile(r"""(?:"([^"]*)"|'([^']*)')\s*(?:#.*)?""")
+
+
 def read_dotenv(path: Path) -> dict[str, str]:
     """Read `NAME=value` lines: `export`, quotes, `#` comments; no expansion, no commands.
 
-    Raises: SettingInvalid naming the line that is none of these.
+    Raises: SettingInvalid naming the line that is none of these, or the file that cannot be read.
     """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise SettingInvalid(
+            f"the file cannot be read: {said}", where=str(path), fix="correct it, or remove it"
+        ) from error
     values: dict[str, str] = {}
-    for number, raw in enumerate(path.read_text("utf-8").splitlines(), 1):
-        line = raw.strip().removeprefix("export ").strip()
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        name, equals, value = line.partition("=")
-        name, value = name.strip(), value.strip()
-        if not equals or not name.isidentifier():
+        found = _NAME.fullmatch(line)
+        value = _dotenv_value(found[2]) if found else None
+        if found is None or value is None:
+            # The line itself may hold a key: it is not repeated.
             raise SettingInvalid(
-                "not a setting", where=f"{path}:{number}", fix="write NAME=value on each line"
+                "not a setting",
+                where=f"{path}:{number}",
+                fix="write NAME=value on each line, with both quotes or none",
             )
-        if value[:1] in ("'", '"') and value[:1] == value[-1:] and len(value) > 1:
-            value = value[1:-1]
-        else:
-            value = value.partition(" #")[0].rstrip()
-        values[name] = value
+        values[found[1]] = value
     return values
+
+
+def _dotenv_value(text: str) -> str | None:
+    """Return the value behind `=`, or None when a quote is not closed or something follows it."""
+    if text[:1] in ('"', "'"):
+        quoted = _QUOTED.fullmatch(text)
+        return None if quoted is None else quoted[1] or quoted[2] or ""
+    if text.startswith("#"):
+        return ""
+    return re.split(r"\s#", text, maxsplit=1)[0].rstrip()

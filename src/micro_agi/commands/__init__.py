@@ -1,1 +1,1 @@
-"""One file per command group. `cli.py` parses and dispatches."""
+"""One module for each command of `micro-agi`. Start with `table.py`, which lists them all."""

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from micro_agi.errors import PolicyDenied
 from micro_agi.security.actor import ROOT, Actor
-from micro_agi.security.policy import Policy, Scope
+from micro_agi.security.policy import Policy, Scope, Verdict, denial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +52,42 @@ class CallContext:
     """How many `funcs.call` lie around it."""
     deadline: float | None = None
     """On the event loop's clock, seconds."""
+    grants: Scope = field(default_factory=Scope)
+    """What the innermost function itself may do on top of `scope`: the hosts its operator
+    gave it, the answers a person gave for exactly this version of it. Never inherited."""
     trial: Trial | None = None
     reason: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     """What Lua's `ctx.get` sees: the session's and the tool's context."""
 
     def narrowed(self, **changes: Any) -> "CallContext":
-        """Return a copy with some fields replaced; `root` can only be given up."""
-        assert not (changes.get("root") and not self.root), "a context cannot become root"
+        """Return a copy with some fields replaced; `root` can only be given up.
+
+        Raises: PolicyDenied for a call that would become root, or leave the trial it is in.
+        """
+        if changes.get("root") and not self.root:
+            raise PolicyDenied("a call cannot become root", where=self.where)
+        if self.trial is not None and changes.get("trial", self.trial) is None:
+            raise PolicyDenied("a call cannot leave its trial", where=self.where)
         return replace(self, **changes)
+
+    def evaluate(self, action: str, resource: str) -> Verdict:
+        """Return what the scope and the innermost function's grants answer together."""
+        return self.scope.plus(self.grants.policies).evaluate(
+            self.actor, action, resource, {"tool": self.tool, "tool_hash": self.tool_hash}
+        )
+
+    def require(self, action: str, resource: str) -> None:
+        """Return quietly if exactly allowed, else raise `PolicyDenied`."""
+        verdict = self.evaluate(action, resource)
+        if not verdict.allowed:
+            raise denial(verdict, action, resource)
+
+    def forbid_denied(self, action: str, resource: str) -> None:
+        """Return quietly unless a policy denies it; for what a grant elsewhere allows already."""
+        verdict = self.evaluate(action, resource)
+        if verdict.answer == "deny":
+            raise denial(verdict, action, resource)
 
     @property
     def where(self) -> str:

@@ -10,6 +10,7 @@ Source: seed 000 "Namespace Deny Policies"; patterns, conditions and the three a
 spec/runtime.md 3.2 to 3.4. Patterns in conditions are RE2: linear in their input.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -147,6 +148,8 @@ def covers(pattern: str, value: str) -> bool:
         return True
     if len(pattern) > 2 and pattern.endswith(".*"):
         return value.startswith(pattern[:-2])
+    if pattern == ".*":  # neither form: two ordinary characters
+        return False
     return len(pattern) > 1 and pattern.endswith("*") and value.startswith(pattern[:-1])
 
 
@@ -163,6 +166,9 @@ def evaluate(
     if by_action is None or by_resource is None:
         return Verdict(answer="undefined")
     request = _Request(actor, action, resource, meta or {})
+    nobody = not actor.id and not actor.meta
+    if policy.conditions and nobody:  # conditions about nobody cannot be decided
+        return Verdict(answer="undefined")
     if not all(_holds(c, request) for c in policy.conditions):
         return Verdict(answer="undefined")
     return Verdict(
@@ -268,10 +274,25 @@ def _text(value: Any) -> str:
     raise TypeError("not a scalar")
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+_WHOLE = re.compile(r"[-+]?[0-9]{1,400}")
+_DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def _number(value: Any) -> int | float:
+    """Return a number, or the one that a text writes.
+
+    Whole numbers stay exact: as floats, two long ids that differ in the last digit would
+    be equal. Words such as `inf` and `nan`, underscores and other scripts' digits are texts.
+    """
+    if isinstance(value, str):
+        if _WHOLE.fullmatch(value):
+            return int(value)
+        if _DECIMAL.fullmatch(value):
+            return float(value)
+        raise ValueError("not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("not a number")
-    return float(value)
+    return value
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -340,6 +361,9 @@ def _condition(entry_id: str, number: int, value: Any) -> Condition:
     where = f"policy.conditions[{number}]"
     if not isinstance(value, Mapping) or not value.get("field"):
         raise _invalid(entry_id, where, f"condition {number}: field is required")
+    for key in ("field", "value_from"):
+        if not isinstance(value.get(key) or "", str):
+            raise _invalid(entry_id, where, f"condition {number}: {key} must be a field path")
     operator = value.get("operator")
     if not operator:
         raise _invalid(entry_id, where, f"condition {number}: operator is required")
@@ -349,10 +373,14 @@ def _condition(entry_id: str, number: int, value: Any) -> Condition:
     if "value" not in value and not value.get("value_from"):
         raise _invalid(entry_id, where, f"condition {number}: value or value_from is required")
     if operator in ("matches", "nmatches") and "value" in value:
+        options = re2.Options()
+        options.log_errors = False  # it would write to stderr
         try:
-            re2.compile(value["value"])
+            re2.compile(value["value"], options)
         except (re2.error, TypeError) as error:
-            what = f"condition {number}: invalid pattern: {error}"
+            said = error.args[0] if error.args else ""
+            said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+            what = f"condition {number}: invalid pattern: {said}"
             raise _invalid(entry_id, where, what) from error
     return Condition(
         field=value["field"],

@@ -1,0 +1,193 @@
+"""A session: one conversation with one agent, journalled, that can be gone on with later.
+
+It owns the agent context, the conversation and the answers a person gave. One turn at a
+time; a second message waits for nobody and is refused.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from micro_agi.agent.authority import agent_actor, agent_scope
+from micro_agi.agent.compress import Compressor
+from micro_agi.agent.context import AgentContext
+from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.step import Runner
+from micro_agi.agent.turn import Turn
+from micro_agi.errors import EntryNotFound, InputInvalid
+from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
+from micro_agi.registry.registry import Registry
+from micro_agi.security.context import CallContext
+from micro_agi.sessions.conversation import Conversation
+from micro_agi.sessions.journal import SessionJournal
+from micro_agi.tools.approve import Approvals
+from micro_agi.tools.call import ToolCaller
+
+Listener = Callable[[AnyEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What sessions of one runtime share."""
+
+    registry: Registry
+    caller: ToolCaller
+    compressor: Compressor
+    limits: TurnLimits
+    allow_hosts: Sequence[str] = field(default_factory=tuple)
+
+
+class Session:
+    """Made by `app.Runtime.session`; `send` or `run` a message, `cancel` to stop a turn."""
+
+    def __init__(
+        self,
+        parts: SessionParts,
+        *,
+        journal: SessionJournal,
+        conversation: Conversation,
+        agent: AgentContext,
+        agent_id: str,
+        approvals: Approvals,
+    ) -> None:
+        self.id = journal.session
+        self.agent = agent
+        self.agent_id = agent_id
+        self.conversation = conversation
+        self.approvals = approvals
+        self._parts = parts
+        self._journal = journal
+        self._listener: Listener = _ignore
+        self._running: asyncio.Task[TurnFinished] | None = None
+        self._loaded_agent = False
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all turns."""
+        return self.conversation.usage
+
+    @property
+    def cost_usd(self) -> float:
+        """Money of all turns; models without a price count nothing."""
+        return self.conversation.cost_usd
+
+    async def load(self) -> Runner:
+        """Load the agent and the tools that the session had loaded; called by the first turn.
+
+        Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
+        """
+        if self._loaded_agent:
+            return self.agent.get_current_agent()
+        known = []
+        for tool in self.conversation.loaded:
+            try:
+                self._parts.registry.get(tool)
+                known.append(tool)
+            except EntryNotFound as error:
+                gone = Warned(text=f"loaded tool is gone: {error.what}", fix=error.fix)
+                await self._commit([gone])
+        self.agent.add_tools(known)
+        runner = await self.agent.load_agent(self.agent_id)
+        self._loaded_agent = True
+        if runner.compiled.warnings:
+            await self._commit(list(runner.compiled.warnings))
+        return runner
+
+    async def run(self, text: str, listener: Listener) -> TurnFinished:
+        """Run one turn and return how it ended; `listener` gets every event as it happens.
+
+        Cancelling the caller cancels the turn, which is journalled as cancelled.
+        Raises: InputInvalid when a turn is running or no model can be had.
+        """
+        if self._running is not None:
+            raise InputInvalid(
+                f"session `{self.id}` is busy with a turn", fix="wait for it, or cancel it"
+            )
+        self._listener = listener
+        task = asyncio.create_task(self._turn(text))
+        self._running = task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        finally:
+            self._running = None
+            self._listener = _ignore
+
+    def cancel(self) -> bool:
+        """Stop the running turn, if there is one; it ends with outcome `cancelled`."""
+        return self._running is not None and self._running.cancel()
+
+    async def send(self, text: str) -> AsyncIterator[AnyEvent]:
+        """Run one turn and yield its events; leaving the loop early cancels the turn."""
+        queue: asyncio.Queue[AnyEvent | None] = asyncio.Queue()
+        turn = asyncio.create_task(self.run(text, queue.put_nowait))
+        turn.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await turn
+        finally:
+            if not turn.done():
+                turn.cancel()
+                await asyncio.gather(turn, return_exceptions=True)
+
+    async def compact(self, listener: Listener) -> bool:
+        """Shorten the conversation now, whatever its size; False when nothing can go."""
+        runner = await self.load()
+        event = await self._parts.compressor.compact(
+            self.conversation, Usage(), runner.card, running=False
+        )
+        if event is None:
+            return False
+        self._listener = listener
+        await self._commit([event])
+        self._listener = _ignore
+        return True
+
+    async def _turn(self, text: str) -> TurnFinished:
+        parts = self._parts
+        await parts.registry.refresh()
+        runner = await self.load()
+        spec = runner.compiled.spec
+        context = CallContext(
+            actor=agent_actor(spec),
+            scope=agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts),
+            agent=spec.id,
+            session=self.id,
+            turn=self.conversation.turn + 1,
+            model=runner.card.name,
+            values={**self.agent.values, **spec.context},
+        )
+        turn = Turn(
+            registry=parts.registry,
+            agent=self.agent,
+            caller=parts.caller,
+            approvals=self.approvals,
+            compressor=parts.compressor,
+            conversation=self.conversation,
+            context=context,
+            limits=parts.limits,
+            commit=self._commit,
+            show=self._show,
+        )
+        return await turn.run(message("user", text))
+
+    async def _commit(self, events: Sequence[AnyEvent], *, durable: bool = False) -> None:
+        """Journal events, then apply them to the conversation, then show them."""
+        turn = self.conversation.turn
+        for event in events:
+            turn = getattr(event, "turn", turn)
+        await self._journal.append(events, turn=turn, durable=durable)
+        for event in events:
+            self.conversation.apply(event)
+            self._listener(event)
+
+    def _show(self, event: AnyEvent) -> None:
+        self._listener(event)
+
+
+def _ignore(_: AnyEvent) -> None:
+    """Drop an event: nobody listens."""

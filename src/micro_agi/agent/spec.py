@@ -1,0 +1,127 @@
+"""An agent's definition, read from an `agent.gen1` entry or given inline.
+
+Source: spec/agent.md 1.1. `thinking_effort` of the model entry is the default of the
+agent's own (trap T1: the reference ignores it).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from micro_agi.errors import EntryInvalid, EntryNotFound
+from micro_agi.registry.entry import Entry
+from micro_agi.registry.snapshot import Snapshot
+from micro_agi.values import nearest
+
+AGENT_TYPE = "agent.gen1"
+DEFAULT_MAX_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSpec:
+    """One agent as defined, before its references are resolved."""
+
+    id: str
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    prompt: str = ""
+    model: str = ""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    temperature: float | None = None
+    thinking_effort: int | None = None
+    tools: tuple[Any, ...] = ()
+    memory: tuple[str, ...] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
+    policies: tuple[str, ...] = ()
+    """Policy entries that are its scope, besides what `groups` hold."""
+    groups: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    """Parts of the definition that this version does not run yet, for a warning."""
+
+
+def agent_spec(entry: Entry) -> AgentSpec:
+    """Read an agent entry.
+
+    Raises: EntryInvalid when it is no agent, or a field has the wrong type.
+    """
+    if entry.meta.get("type") != AGENT_TYPE:
+        raise EntryInvalid(
+            f"Entry is not a gen1 agent: {entry.id}",
+            where=entry.id,
+            fix=f"name an entry whose meta.type is `{AGENT_TYPE}`",
+        )
+    meta = {
+        "name": entry.meta.get("name") or "",
+        "title": entry.meta.get("title") or "",
+        "description": entry.meta.get("comment") or "",
+    }
+    return inline_spec({**entry.data, **meta, "id": entry.id})
+
+
+def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
+    """Read a definition given as a map with the keys of an agent entry.
+
+    Raises: EntryInvalid naming the field.
+    """
+    agent_id = _field(value, "id", str, "inline")
+    security = _field(value, "security", Mapping, {})
+    namespace = agent_id.partition(":")[0] if ":" in agent_id else ""
+    later = [k for k in ("traits", "delegates", "memory_contract") if value.get(k)]
+    return AgentSpec(
+        id=agent_id,
+        name=_field(value, "name", str, ""),
+        title=_field(value, "title", str, ""),
+        description=_field(value, "description", str, ""),
+        prompt=_field(value, "prompt", str, ""),
+        model=_field(value, "model", str, ""),
+        max_tokens=_field(value, "max_tokens", int, DEFAULT_MAX_TOKENS),
+        temperature=_field(value, "temperature", (int, float), None),
+        thinking_effort=_field(value, "thinking_effort", int, None),
+        tools=tuple(_field(value, "tools", list, [])),
+        memory=tuple(str(m) for m in _field(value, "memory", list, [])),
+        context=_field(value, "context", Mapping, {}),
+        policies=tuple(_full(p, namespace) for p in _field(security, "policies", list, [])),
+        groups=tuple(_full(g, namespace) for g in _field(security, "groups", list, [])),
+        later=tuple(later),
+    )
+
+
+def _field(value: Mapping[str, Any], key: str, wanted: Any, default: Any) -> Any:
+    found = value.get(key)
+    if found is None:
+        return default
+    if not isinstance(found, wanted) or (isinstance(found, bool) and wanted is not bool):
+        names = wanted if isinstance(wanted, tuple) else (wanted,)
+        raise EntryInvalid(
+            f"`{key}` of agent `{value.get('id', 'inline')}` is a {type(found).__name__}",
+            where=f"{value.get('id', 'inline')} at {key}",
+            fix=f"write a {' or '.join(n.__name__ for n in names)}",
+        )
+    return found
+
+
+def _full(name: Any, namespace: str) -> str:
+    return str(name) if ":" in str(name) else f"{namespace}:{name}"
+
+
+def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
+    """Find an agent by id, else by `meta.name`; without a name, the first one there is.
+
+    Raises: EntryNotFound with the nearest agents.
+    """
+    agents = snapshot.find({"meta.type": AGENT_TYPE})
+    if not wanted and agents:
+        return agent_spec(min(agents, key=lambda e: e.id))
+    for entry in agents:
+        if wanted in (entry.id, entry.meta.get("name")):
+            return agent_spec(entry)
+    if wanted and ":" in wanted and any(e.id == wanted for e in snapshot.entries()):
+        return agent_spec(snapshot.get(wanted))
+    known = sorted({e.id for e in agents} | {str(e.meta.get("name")) for e in agents})
+    near = nearest(wanted, known) or known[:5]
+    raise EntryNotFound(
+        f"No agent found with ID: {wanted}" if wanted else "this app has no agent",
+        where="registry",
+        fix=f"there are: {', '.join(near)}" if near else "add an entry with meta.type agent.gen1",
+    )

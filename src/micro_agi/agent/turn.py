@@ -1,0 +1,317 @@
+"""The loop: from a user message to the final answer, in one screen.
+
+Everything that happens is an event. `commit` journals events before the next thing
+starts, applies them to the conversation and shows them, in this order; so what a person
+saw, what the journal holds and what the model reads next cannot differ.
+
+Limits are outcomes, never answers. Source: seed 000 "Agent Loop"; spec/agent.md 7.2;
+DESIGN 10, 12.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from micro_agi.agent.compress import Compressor
+from micro_agi.agent.context import AgentContext
+from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.step import Response
+from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed
+from micro_agi.llm.request import OnEvent
+from micro_agi.messages import (
+    AnyEvent,
+    ApprovalAnswered,
+    ApprovalAsked,
+    Errored,
+    LimitHit,
+    Message,
+    Outcome,
+    StepFinished,
+    StepStarted,
+    ToolCall,
+    ToolCallFinished,
+    ToolCreated,
+    ToolLoaded,
+    TurnFinished,
+    TurnStarted,
+    Usage,
+)
+from micro_agi.registry.registry import Registry
+from micro_agi.security.context import CallContext
+from micro_agi.sessions.conversation import Conversation
+from micro_agi.tools.approve import Approvals
+from micro_agi.tools.call import ToolCaller, as_text, call_key
+
+Commit = Callable[..., Awaitable[None]]
+"""`await commit([event, …], durable=False)`."""
+
+MAX_TRUNCATED = 2
+"""Retries of steps that were cut inside their tool calls."""
+REPEATS_TOLD = 3
+"""The same call failing this often: the model is told, and the next one is refused."""
+LOADS = "load_tool"
+"""Value of `meta.effect` on the operator's entry whose result names a tool to load."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """One turn of one session. Made by `Session`, run once."""
+
+    registry: Registry
+    agent: AgentContext
+    caller: ToolCaller
+    approvals: Approvals
+    compressor: Compressor
+    conversation: Conversation
+    context: CallContext
+    limits: TurnLimits
+    commit: Commit
+    show: OnEvent
+    clock: Callable[[], float] = time.monotonic
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = None
+    steps: int = 0
+    calls: int = 0
+    truncated: int = 0
+    asked_at: float = 0.0
+    deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    async def run(self, user: Message) -> TurnFinished:
+        """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
+        agent = self.agent.get_current_agent().compiled.spec.id
+        await self.commit([TurnStarted(turn=self.context.turn, message=user, agent=agent)])
+        outcome: Outcome
+        text = ""
+        try:
+            async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
+                outcome, text = await self._loop()
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+        except TimeoutError:
+            seconds = self.limits.timeout_s
+            await self.commit([LimitHit(limit="wall clock", value=seconds, unit="s")])
+            outcome = "limit_reached"
+        except MicroAgiError as error:
+            await self.commit([Errored(error=dict(error.as_dict()))])
+            outcome = "failed"
+        self.conversation.close_calls()
+        finished = TurnFinished(
+            turn=self.context.turn,
+            outcome=outcome,
+            text=text,
+            usage=self.usage,
+            cost_usd=self.cost_usd,
+            steps=self.steps,
+        )
+        await self.commit([finished])
+        return finished
+
+    async def _loop(self) -> tuple[Outcome, str]:
+        while True:
+            hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            if hit is not None:
+                await self.commit([hit])
+                return "limit_reached", ""
+            response = await self._step()
+            if response.truncated:
+                self.truncated += 1
+                if self.truncated > MAX_TRUNCATED:
+                    limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
+                    await self.commit([limit])
+                    return "limit_reached", response.result
+            elif response.tool_calls:
+                await self._call_tools(response.tool_calls)
+            else:
+                await self._compact(response, running=False)
+                return "answered", response.result
+            await self._compact(response, running=True)
+
+    async def _step(self) -> Response:
+        runner = self.agent.get_current_agent()
+        prepared = runner.prepare(self.conversation.messages)
+        self.steps += 1
+        await self.commit(
+            [
+                StepStarted(
+                    step=self.steps,
+                    model=runner.card.name,
+                    request_hash=prepared.hash,
+                    registry_version=self.registry.version,
+                )
+            ]
+        )
+        response = await runner.send(prepared, self.show)
+        self.usage = self.usage.plus(response.tokens)
+        if response.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + response.cost_usd
+        await self.commit(
+            [
+                StepFinished(
+                    step=self.steps,
+                    model=runner.card.name,
+                    message=response.message,
+                    finish_reason=response.finish_reason,
+                    usage=response.tokens,
+                    cost_usd=response.cost_usd,
+                    truncated=response.truncated,
+                )
+            ]
+        )
+        return response
+
+    async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
+        """Run the calls of one step together, and commit their results in call order."""
+        tools = self.agent.get_current_agent().tools
+        intents = [self.caller.started(call, tools) for call in calls]
+        self.calls += len(calls)
+        effects = not all(intent.replayable for intent in intents)
+        await self.commit(intents, durable=effects)
+        context = self._step_context()
+        gate = asyncio.Semaphore(self.limits.tool_concurrency)
+        alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
+
+        async def run(call: ToolCall) -> ToolCallFinished:
+            if alone is not None and call.id != alone:
+                return _skipped(call)
+            if self.failures[_identity(call)] >= REPEATS_TOLD:
+                return _repeated(call)
+            async with gate:
+                return await self.caller.run(
+                    call, tools, context, approvals=self.approvals, emit=self._emit
+                )
+
+        tasks = [asyncio.create_task(run(call)) for call in calls]
+        try:
+            results = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Those that ended before the cancellation had their effect: keep their outcome.
+            await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
+            raise
+        for call, result in zip(calls, results, strict=True):
+            await self._record(call, result)
+
+    def _step_context(self) -> CallContext:
+        """Return the turn's context with the step in its call id, so that keys are unique."""
+        return self.context.narrowed(call_id=f"{self.context.turn}.{self.steps}")
+
+    async def _record(self, call: ToolCall, result: ToolCallFinished) -> None:
+        """Commit one result with the effects it had: tools created, tools loaded."""
+        identity = _identity(call)
+        if result.error is None:
+            self.failures.pop(identity, None)
+        else:
+            self.failures[identity] += 1
+            if self.failures[identity] == REPEATS_TOLD:
+                result = _told(result)
+        result, loads = await self._load(call, result)
+        events: list[AnyEvent] = [result]
+        key = call_key(self._step_context(), call)
+        for version in self.registry.versions_of_call(self.context.session, key):
+            for change in version.operations:
+                events.append(
+                    ToolCreated(
+                        call_id=call.id,
+                        tool=change.entry_id,
+                        version=version.id,
+                        updated=change.kind == "entry.update",
+                        report=dict(version.report),
+                    )
+                )
+        await self.commit([*events, *loads])
+
+    async def _load(
+        self, call: ToolCall, result: ToolCallFinished
+    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
+        """Load the tool that a `load_tool` effect names; if that fails, so did the call."""
+        value = result.result
+        if not (isinstance(value, dict) and value.get("loaded") is True and result.tool):
+            return result, []
+        try:
+            entry = self.registry.get(result.tool)
+        except EntryNotFound:
+            return result, []
+        if entry.meta.get("effect") != LOADS or not self.registry.is_operators(entry.namespace):
+            return result, []
+        wanted = str(value.get("id") or "")
+        try:
+            self.agent.add_tools(wanted)
+            runner = await self.agent.reload()
+        except (EntryInvalid, EntryNotFound) as error:
+            self.agent.remove_tool(wanted)
+            return _refused(call, error, tool=result.tool), []
+        name = next(t.name for t in runner.compiled.tools if t.id == wanted)
+        return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
+
+    async def _compact(self, response: Response, *, running: bool) -> None:
+        runner = self.agent.get_current_agent()
+        if self.compressor.due(response.tokens, runner.card):
+            event = await self.compressor.compact(
+                self.conversation, response.tokens, runner.card, running=running
+            )
+            if event is not None:
+                await self.commit([event])
+
+    async def _emit(self, event: AnyEvent) -> None:
+        """Commit an event of a call; the time a person thinks is not the turn's."""
+        await self.commit([event])
+        now = self.clock()
+        if isinstance(event, ApprovalAsked):
+            self.asked_at = now
+        elif isinstance(event, ApprovalAnswered):
+            until = self.deadline.when()
+            if until is not None:
+                self.deadline.reschedule(until + now - self.asked_at)
+
+
+def _identity(call: ToolCall) -> tuple[str, str]:
+    return (call.name, call.arguments)
+
+
+def _ended(task: "asyncio.Task[ToolCallFinished]") -> bool:
+    return task.done() and task.exception() is None
+
+
+def _skipped(call: ToolCall) -> ToolCallFinished:
+    error = ToolFailed(
+        "skipped: another call of this reply has to run alone",
+        where=f"tool call {call.id}",
+        fix="call it again in the next step if it is still needed",
+    )
+    return _refused(call, error)
+
+
+def _repeated(call: ToolCall) -> ToolCallFinished:
+    error = ToolFailed(
+        f"`{call.name}` failed {REPEATS_TOLD} times with these arguments; refused for this turn",
+        where=f"tool call {call.id}",
+        fix="do something else",
+    )
+    return _refused(call, error)
+
+
+def _refused(call: ToolCall, error: MicroAgiError, *, tool: str = "") -> ToolCallFinished:
+    facts = dict(error.as_dict())
+    return ToolCallFinished(
+        call_id=call.id, name=call.name, tool=tool, content=as_text({"error": facts}), error=facts
+    )
+
+
+def _told(result: ToolCallFinished) -> ToolCallFinished:
+    note = (
+        f"\n[this call failed {REPEATS_TOLD} times with the same arguments; "
+        "it will be refused from now on]"
+    )
+    return ToolCallFinished(
+        call_id=result.call_id,
+        name=result.name,
+        tool=result.tool,
+        content=result.content + note,
+        error=result.error,
+        duration_s=result.duration_s,
+    )

@@ -1,0 +1,313 @@
+"""Build a runtime from its parts, and own their start and stop.
+
+The only file that knows all the parts. Nothing starts before it is needed: the sandbox's
+zygote is started in the background once a session exists, the HTTP library is imported at
+the first request, the documentation is read at the first question.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from micro_agi.agent.compress import Compressor
+from micro_agi.agent.context import AgentContext
+from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.session import Session, SessionParts
+from micro_agi.agent.spec import find_agent
+from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.home import app_directory, home_directory, is_trusted, new_session_id, trust
+from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
+from micro_agi.llm.request import Provider
+from micro_agi.models import Ask, ModelParts, Models
+from micro_agi.net.client import Client, Resolve
+from micro_agi.registry.entry import Entry
+from micro_agi.registry.load import AppFiles, content_hash, load_app
+from micro_agi.registry.registry import Registry
+from micro_agi.registry.snapshot import Snapshot
+from micro_agi.sandbox.fork_server import Level
+from micro_agi.sandbox.host.http_client import http_client_functions
+from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.pool import Pool
+from micro_agi.security.context import CallContext, root_context
+from micro_agi.sessions.conversation import derive
+from micro_agi.sessions.journal import Journal
+from micro_agi.settings import Settings
+from micro_agi.store.database import Database
+from micro_agi.tools.approve import Approvals, Approver, Nobody
+from micro_agi.tools.call import ToolCaller
+from micro_agi.tools.create import Gate
+from micro_agi.tools.doc_search import doc_search
+from micro_agi.tools.docs import Docs
+from micro_agi.tools.functions import Functions
+from micro_agi.tools.host import registry_functions
+from micro_agi.tools.native import native_tool
+from micro_agi.tools.results import Results
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an embedder or a test may put in place of the usual parts."""
+
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """Model providers by id, besides those that settings give access to."""
+    card: ModelCard | None = None
+    """The model of every agent, whatever its definition says."""
+    clock: Callable[[], float] = time.time
+    resolve: Resolve | None = None
+    """Resolver of the HTTP client."""
+    offline: bool = False
+    """Refuse every connection that leaves this machine."""
+    database: Database | None = None
+    """State to use instead of the home's; closed with the runtime."""
+
+
+class Runtime:
+    """Everything one process needs to run agents. Use it with `async with`."""
+
+    def __init__(
+        self, settings: Settings, app: AppFiles, database: Database, home: Path, parts: Parts
+    ) -> None:
+        self.settings = settings
+        self.app = app
+        self.home = home
+        self.database = database
+        self.notices: list[str] = []
+        """Things a person should know at the start, one line each."""
+        self.client = Client(resolve=parts.resolve, offline=parts.offline)
+        self.docs = Docs(docs_url=settings.docs_url, client=self.client)
+        self.journal = Journal(database, clock=parts.clock, secrets=[settings.api_key])
+        self.approver: Approver = Nobody()
+        self._ask: Ask | None = None
+        self._parts = parts
+        self._background: set[asyncio.Task[None]] = set()
+        self.registry: Registry
+        self.functions: Functions
+        self.models: Models
+        self.gate: Gate
+        self.caller: ToolCaller
+        self.pool: Pool
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        approver: Approver | None = None,
+        ask: Ask | None = None,
+        parts: Parts | None = None,
+    ) -> "Runtime":
+        """Open the state and load the app; what was opened is closed again on failure.
+
+        `approver` answers what tools may do; `ask` puts a yes-or-no question to the person.
+        Raises: the errors of the loader, the store and the registry.
+        """
+        parts = parts or Parts()
+        directory = app_directory(settings)
+        if directory is None:
+            app = load_app(BUNDLED / "app", source="program")
+        else:
+            app = load_app(directory)
+        home = home_directory(settings, directory)
+        database = parts.database or Database.open(home / "state.db")
+        runtime = cls(settings, app, database, home, parts)
+        runtime.approver = approver or Nobody()
+        runtime._ask = ask
+        try:
+            await runtime._build()
+        except BaseException:
+            await runtime.close()
+            raise
+        return runtime
+
+    async def __aenter__(self) -> "Runtime":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _build(self) -> None:
+        settings, parts = self.settings, self._parts
+        system = load_app(BUNDLED / "system", source="program").entries
+
+        async def admit(entry: Entry) -> None:
+            await self.functions.admit(entry)
+
+        self.registry = await Registry.open(
+            self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
+        )
+        self.pool = Pool(
+            host={
+                **http_client_functions(self.client),
+                **logger_functions(),
+                **registry_functions(self.registry, lambda: self.functions),
+            },
+            limits=Limits(
+                wall_s=settings.call_timeout_s,
+                total_s=settings.call_wall_s,
+                memory_bytes=settings.call_memory_bytes,
+            ),
+            workers=settings.workers,
+            minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
+        )
+        self.functions = Functions(self.registry, self.pool)
+        self.gate = Gate(self.registry, self.functions, self.pool)
+        results = Results(self.database, limit_bytes=settings.result_bytes)
+        self.functions.register("create_tool", self.gate.native)
+        self.functions.register("doc_search", doc_search(self.docs))
+        self.functions.register("read_result", results.page)
+        self.caller = ToolCaller(self.functions, results)
+        self.models = Models(
+            ModelParts(
+                settings=settings,
+                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
+                client=self.client,
+                database=self.database,
+                ask=self._ask,
+                fixed=parts.card,
+            ),
+            parts.providers,
+        )
+        self.notices += self.app.warnings
+
+    async def close(self) -> None:
+        """Stop every worker, close every connection. Calling it again does nothing."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        if hasattr(self, "pool"):
+            await self.pool.close()
+        await self.client.close()
+        self.database.close()
+
+    def root(self) -> CallContext:
+        """Return the context of the person at the command line, or of the embedder."""
+        return root_context()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All models of the app."""
+        return self.models.catalogue
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the app is the bundled one, or a person trusted exactly this content."""
+        bundled = self.app.directory == BUNDLED / "app"
+        return bundled or is_trusted(self.database, content_hash(self.app.directory))
+
+    def trust(self) -> None:
+        """Remember that a person trusts this app as it is now."""
+        trust(self.database, content_hash(self.app.directory))
+
+    def _require_trust(self) -> None:
+        """Refuse to run anything of an app that nobody has trusted as it is now."""
+        if not self.trusted:
+            raise PolicyDenied(
+                "this app is not trusted, or it changed since it was",
+                where=str(self.app.directory),
+                fix="read it, then say yes when asked, or start with --yes",
+            )
+
+    async def call(self, entry_id: str, *arguments: Any, context: CallContext | None = None) -> Any:
+        """Call a function entry, as root unless a context is given, and return its value.
+
+        Raises: PolicyDenied when the app is not trusted; what `Functions.call` raises.
+        """
+        self._require_trust()
+        return await self.functions.call(entry_id, arguments, context or self.root())
+
+    def tool(self, function: F) -> F:
+        """Make an async function of the embedding program a tool, as a decorator.
+
+        It is mounted as `app.native:<name>` as long as the runtime is open; `add_tools`
+        gives it to an agent.
+        Raises: EntryInvalid when it cannot be described; EntryConflict for a taken name.
+        """
+        entry, native = native_tool(function)
+        self.registry.mount([entry])
+        self.functions.register(entry.id, native)
+        return function
+
+    def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
+        """Return a new agent context: load an agent into it and run steps."""
+        return AgentContext(self.registry, self.models.gateway, self.models.choose, context=context)
+
+    async def session(
+        self, session_id: str | None, *, agent: str = "", approver: Approver | None = None
+    ) -> Session:
+        """Open a session: a new one, or one that goes on where it stopped.
+
+        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted.
+        """
+        self._require_trust()
+        self.warm()
+        session_id = session_id or new_session_id()
+        recorded = await self.journal.read(session_id)
+        conversation = derive(r.event for r in recorded)
+        wanted = agent or self.settings.agent or conversation.agent
+        agent_id = find_agent(self.registry.snapshot(), wanted).id
+        return Session(
+            self._session_parts(),
+            journal=await self.journal.open(session_id, agent=agent_id),
+            conversation=conversation,
+            agent=self.agent_context(),
+            agent_id=agent_id,
+            approvals=Approvals(self.registry, approver or self.approver),
+        )
+
+    def warm(self) -> None:
+        """Start what the first turn will need, in the background."""
+        if not self._background:
+            for job in (self._start_pool(), self._preload_client()):
+                task = asyncio.create_task(job)
+                self._background.add(task)
+
+    async def _start_pool(self) -> None:
+        try:
+            await self.pool.start()
+        except MicroAgiError as error:
+            # The call that needs a worker raises it again; here it is only news.
+            self.notices.append(error.what)
+
+    async def _preload_client(self) -> None:
+        await self.client.preload()
+
+    def _session_parts(self) -> SessionParts:
+        settings = self.settings
+        return SessionParts(
+            registry=self.registry,
+            caller=self.caller,
+            compressor=Compressor(
+                gateway=self.models.gateway,
+                cheap=self.models.cheap,
+                at=settings.compress_at,
+                target_chars=settings.compress_to_chars,
+            ),
+            limits=TurnLimits(
+                steps=settings.max_steps,
+                tool_calls=settings.max_tool_calls,
+                timeout_s=settings.turn_timeout_s,
+                budget_tokens=settings.turn_budget_tokens,
+                budget_usd=settings.turn_budget_usd,
+                tool_concurrency=settings.tool_concurrency,
+            ),
+            allow_hosts=settings.allow_hosts,
+        )
+
+
+def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the models of a snapshot as plain values."""
+    return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]

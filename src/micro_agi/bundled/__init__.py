@@ -1,0 +1,1 @@
+"""Data only: the default app, the runtime's own entries, the documentation."""

@@ -1,0 +1,67 @@
+"""Listings that a person can read at 60 columns, and a program without counting columns.
+
+Pure: values in, text out.
+"""
+
+import time
+from collections.abc import Sequence
+
+from micro_agi.terminal.text import printable
+
+MIN_LAST = 24
+"""Columns that the last column needs beside the others; with less it goes below them."""
+GAP = "  "
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None) -> str:
+    """Align columns; the last one takes what is left of `width` and is cut, the others never.
+
+    Where too little is left, the last column goes on a line of its own, indented. Without
+    a width nothing is cut.
+    """
+    lines = [[_one_line(cell) for cell in row] for row in (heads, *rows)]
+    sizes = [max(len(line[n]) for line in lines) for n in range(len(heads) - 1)]
+    left = None if width is None else width - sum(sizes) - len(GAP) * len(sizes)
+    below = left is not None and left < min(MIN_LAST, max(len(line[-1]) for line in lines))
+    if below and width is not None:
+        left = width - len(GAP)
+    texts = []
+    for line in lines:
+        fixed = GAP.join(f"{cell:<{size}}" for cell, size in zip(line, sizes, strict=False))
+        last = line[-1] if left is None else shorten(line[-1], left)
+        texts.append(f"{fixed.rstrip()}\n{GAP}{last}" if below else f"{fixed}{GAP}{last}")
+    return "\n".join("\n".join(part.rstrip() for part in text.split("\n")) for text in texts)
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Align `name: value` lines; empty values are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    size = max((len(name) for name, _ in shown), default=0) + 1
+    return "\n".join(f"{name + ':':<{size}} {value}" for name, value in shown)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut a text to `width` characters, the last of which then is an ellipsis.
+
+    >>> shorten("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun.
+
+    >>> count(1, "entry", "entries"), count(2, "tool")
+    ('1 entry', '2 tools')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def moment(at: float) -> str:
+    """Return a time in the zone of this machine, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))

@@ -1,0 +1,329 @@
+"""Every command: its name, what it does, its arguments, and which function runs it.
+
+Data only, and imports nothing of ours, so that `--help` and a mistyped argument cost
+milliseconds. The function is named as text and its module imported when it runs: the
+modules import the runtime, and the runtime imports Lua, HTTP and the database (0.3 s).
+The help pages and docs/commands.md are made from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULT = "chat"
+"""The command that runs when none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument, as `argparse.add_argument` takes it."""
+
+    names: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command, or one verb of a command."""
+
+    name: str
+    help: str
+    """One line, without a full stop."""
+    run: str = ""
+    """`module:function` below `micro_agi.commands`; empty for a command that has verbs."""
+    arguments: tuple[Argument, ...] = ()
+    verbs: tuple["Command", ...] = ()
+    more: str = ""
+    """What the help page says below its arguments."""
+
+
+def _arg(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+_ID = _arg("id", metavar="ID", help="entry id, `namespace:name`")
+_TOOL = _arg("name", metavar="NAME", help="a tool's name or its entry id")
+_TO = _arg("--to", metavar="N", type=int, help="version to go back to")
+_FROM = _arg("a", metavar="A", nargs="?", type=int, help="version; default: the one before B")
+_UNTIL = _arg("b", metavar="B", nargs="?", type=int, help="version; default: the newest")
+_NAMESPACE = _arg("--namespace", metavar="NS", help="only entries of this namespace")
+_REASON = _arg("--reason", metavar="TEXT", default="", help="why, kept with the version")
+_FILE = _arg("file", metavar="FILE", help="a file, or - for standard input")
+
+_REGISTRY = (
+    Command(
+        name="list",
+        help="list entries",
+        run="registry_read:list_entries",
+        arguments=(_NAMESPACE, _arg("--kind", metavar="KIND", help="only entries of this kind")),
+    ),
+    Command(
+        name="show",
+        help="show one entry",
+        run="registry_read:show",
+        arguments=(_ID, _arg("--at", metavar="N", type=int, help="as it was at version N")),
+    ),
+    Command(
+        name="find",
+        help="find entries by criteria",
+        run="registry_read:find",
+        arguments=(
+            _arg("criteria", metavar="KEY=VALUE", nargs="*", help="all must hold; or one JSON object"),
+        ),
+        more="criteria: kind=function.* ns=app.tools meta.type=tool '*meta.tags=time' '~meta.name=^a'",
+    ),
+    Command(
+        name="history",
+        help="list versions, of all entries or of one",
+        run="registry_read:history",
+        arguments=(
+            _arg("id", metavar="ID", nargs="?", help="only versions that changed this entry"),
+            _arg("--limit", metavar="N", type=int, default=20, help="the newest N; 0 is all"),
+        ),
+    ),
+    Command(
+        name="diff",
+        help="compare two versions of an entry",
+        run="registry_read:diff",
+        arguments=(_ID, _FROM, _UNTIL),
+    ),
+    Command(
+        name="rollback",
+        help="restore an entry, or all, as at a version",
+        run="registry_write:rollback",
+        arguments=(
+            _arg("id", metavar="ID", nargs="?", help="one entry; default: all of them"),
+            _arg("--to", metavar="N", type=int, required=True, help="version to go back to"),
+            _REASON,
+        ),
+        more="A new version that restores older content; policies and grants stay as they are.",
+    ),
+    Command(
+        name="verify",
+        help="check that no version was tampered with",
+        run="registry_read:verify",
+    ),
+    Command(
+        name="apply",
+        help="apply a change set from a file",
+        run="registry_write:apply",
+        arguments=(_FILE, _REASON),
+        more="The file is a YAML or JSON list of {op: create|update|delete, entry: {id, kind, meta, data}};\n"
+        "an item may add expected_revision. All of them are applied, or none.",
+    ),
+    Command(
+        name="export",
+        help="write entries as JSON",
+        run="registry_write:export",
+        arguments=(
+            _arg("file", metavar="FILE", nargs="?", default="-", help="default: standard output"),
+            _NAMESPACE,
+        ),
+    ),
+    Command(
+        name="import",
+        help="create and update entries from an export",
+        run="registry_write:import_entries",
+        arguments=(_FILE, _REASON),
+    ),
+)
+
+_TOOLS = (
+    Command(name="list", help="list tools", run="tool_read:list_tools"),
+    Command(
+        name="show", help="show a tool: source, schema, origin", run="tool_read:show", arguments=(_TOOL,)
+    ),
+    Command(
+        name="test",
+        help="run a tool's stored tests again",
+        run="tool_write:test",
+        arguments=(_arg("name", metavar="NAME", nargs="?", help="default: every tool with tests"),),
+    ),
+    Command(name="history", help="list a tool's versions", run="tool_read:history", arguments=(_TOOL,)),
+    Command(
+        name="diff",
+        help="compare two versions of a tool",
+        run="tool_read:diff",
+        arguments=(_TOOL, _FROM, _UNTIL),
+    ),
+    Command(
+        name="rollback",
+        help="restore an older version of a tool",
+        run="tool_write:rollback",
+        arguments=(_TOOL, _TO, _REASON),
+        more="Without --to: the version before the newest. It also brings back a disabled tool.",
+    ),
+    Command(
+        name="disable",
+        help="take a tool out of use; its history stays",
+        run="tool_write:disable",
+        arguments=(_TOOL, _REASON),
+    ),
+    Command(
+        name="create",
+        help="take a file through the gate",
+        run="tool_write:create",
+        arguments=(
+            _FILE,
+            _arg("--expected-revision", metavar="N", type=int, help="refuse if it is another one"),
+        ),
+        more="The file is a .json or .yaml draft with name, description, source, modules, hosts,\n"
+        "input_schema and tests; or a .lua file whose first comment --[[ … ]] holds these in YAML.",
+    ),
+)
+
+COMMANDS = (
+    Command(name="chat", help="talk to the agent (the default)", run="chat:run"),
+    Command(
+        name="ask",
+        help="one question, the answer on standard output",
+        run="ask:run",
+        arguments=(_arg("text", metavar="TEXT", nargs="+", help="the question, or - for standard input"),),
+        more="Tool lines go to standard error. With --json: one event a line on standard output.",
+    ),
+    Command(name="demo", help="watch an agent make a tool, offline", run="demo:run"),
+    Command(
+        name="run",
+        help="run a command of the app; `run list` lists them",
+        run="run:run",
+        arguments=(
+            _arg("command", metavar="COMMAND", nargs="?", help="its name, or `list`"),
+            _arg("arguments", metavar="ARGS", nargs="*", help="what the command gets"),
+            _arg("-x", dest="entry", metavar="ID", help="by entry id instead of by name"),
+        ),
+        more="Options that belong to the command come after `--`.",
+    ),
+    Command(
+        name="init",
+        help="make a new app, ready to run",
+        run="init:run",
+        arguments=(_arg("directory", metavar="DIR", help="a new or empty directory"),),
+    ),
+    Command(
+        name="call",
+        help="call a function entry",
+        run="call:run",
+        arguments=(
+            _ID,
+            _arg("json", metavar="JSON", nargs="?", default="{}", help="its argument; - reads it"),
+        ),
+    ),
+    Command(name="registry", help="inspect and change entries", verbs=_REGISTRY),
+    Command(name="tool", help="inspect, test and undo tools", verbs=_TOOLS),
+    Command(
+        name="policy",
+        help="what is allowed, and why",
+        verbs=(
+            Command(name="list", help="list policies", run="policy:list_policies"),
+            Command(
+                name="check",
+                help="explain what the policies answer",
+                run="policy:check",
+                arguments=(
+                    _arg("action", metavar="ACTION", help="such as registry.create"),
+                    _arg("resource", metavar="RESOURCE", help="an entry id or a URL"),
+                    _arg(
+                        "--actor",
+                        metavar="A",
+                        help="root, or an agent's id or name; default: the app's agent",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Command(
+        name="grants",
+        help="what you allowed always",
+        verbs=(
+            Command(name="list", help="list them", run="grants:list_grants"),
+            Command(
+                name="revoke",
+                help="take one back",
+                run="grants:revoke",
+                arguments=(_arg("name", metavar="NAME", help="as listed, or `all`"),),
+            ),
+        ),
+    ),
+    Command(
+        name="session",
+        help="past conversations",
+        verbs=(
+            Command(name="list", help="list sessions", run="session:list_sessions"),
+            Command(
+                name="show",
+                help="show a conversation",
+                run="session:show",
+                arguments=(_arg("id", metavar="ID", help="as listed"),),
+            ),
+            Command(
+                name="export",
+                help="write its journal, one event a line",
+                run="session:export",
+                arguments=(
+                    _arg("id", metavar="ID", help="as listed"),
+                    _arg("file", metavar="FILE", nargs="?", default="-", help="default: stdout"),
+                ),
+            ),
+        ),
+        more="To go on with one: micro-agi chat --session ID",
+    ),
+    Command(
+        name="docs",
+        help="the documentation that the agent reads",
+        verbs=(
+            Command(
+                name="search",
+                help="find pages",
+                run="docs:search",
+                arguments=(
+                    _arg("query", metavar="WORDS", nargs="+", help="a few words"),
+                    _arg("--limit", metavar="N", type=int, default=5, help="at most N pages"),
+                ),
+            ),
+            Command(
+                name="show",
+                help="show a page",
+                run="docs:show",
+                arguments=(_arg("path", metavar="PATH", help="such as lua/core/time"),),
+            ),
+            Command(name="toc", help="list all pages", run="docs:toc"),
+        ),
+    ),
+    Command(name="doctor", help="check that everything works here", run="doctor:run"),
+    Command(
+        name="config",
+        help="settings",
+        verbs=(
+            Command(
+                name="show", help="every setting, its value, unit and source", run="config:show"
+            ),
+        ),
+    ),
+)
+
+GLOBAL = (
+    _arg("--app", metavar="DIR", help="app directory; default: this one, else the bundled app"),
+    _arg("--home", metavar="DIR", help="where state lives"),
+    _arg("--model", metavar="NAME", help="model to use, whatever the agent wants"),
+    _arg("--base-url", metavar="URL", help="an OpenAI-compatible server, with /v1"),
+    _arg("--agent", metavar="ID", help="agent to talk to"),
+    _arg("--session", metavar="ID", help="session to go on with"),
+    _arg(
+        "--allow-host",
+        metavar="PATTERN",
+        action="append",
+        dest="allow_hosts",
+        help="what tools may request; repeat for more",
+    ),
+    _arg("--workspace", metavar="DIR", help="directory that file tools may write"),
+    _arg("--yes", action="store_true", default=None, help="grant what is asked"),
+    _arg("--no-input", action="store_true", default=None, help="refuse what is asked"),
+    _arg("--plain", action="store_true", default=None, help="no colours, no live drawing"),
+    _arg("--json", action="store_true", dest="as_json", help="for machines"),
+)
+"""Flags that stand before or after any command. All but `--json` are settings."""
+
+
+def find(commands: tuple[Command, ...], name: str) -> Command | None:
+    """Return the command of that name, or None."""
+    return next((c for c in commands if c.name == name), None)

@@ -1,0 +1,144 @@
+"""`tool test|rollback|disable|create`: try a tool again, undo it, or bring one in from a file."""
+
+from micro_agi.app import Runtime
+from micro_agi.commands.draft_file import read_draft, shown_name
+from micro_agi.commands.invocation import Invocation
+from micro_agi.commands.open import open_runtime
+from micro_agi.commands.output import count
+from micro_agi.commands.registry_write import report
+from micro_agi.commands.tool_names import find_tool, tool_id, tools
+from micro_agi.commands.versions import revisions
+from micro_agi.errors import DraftRefused, InputInvalid
+from micro_agi.registry.entry import Entry
+from micro_agi.security.context import root_context
+from micro_agi.tools.create import Created, parse_draft, tests_of
+from micro_agi.tools.resolve import visible_name
+
+
+async def test(invocation: Invocation) -> int:
+    """Run the stored tests of one tool, or of all, in the sandbox; exit code 1 if one fails."""
+    async with open_runtime(invocation) as rt:
+        snapshot = rt.registry.snapshot()
+        if invocation.args.name:
+            chosen = [find_tool(snapshot, invocation.args.name)]
+        else:
+            chosen = [entry for entry in tools(snapshot) if tests_of(entry)]
+        results = [(entry, await _failures(rt, entry)) for entry in chosen]
+    if invocation.as_json:
+        invocation.say_json(
+            [{"id": e.id, "tests": len(tests_of(e)), "failures": f} for e, f in results]
+        )
+    elif not results:
+        invocation.say("No tool has tests. `micro-agi tool show NAME` shows a tool's source.")
+    else:
+        for entry, failures in results:
+            _say_result(invocation, entry, failures)
+    return 1 if any(failures for _, failures in results) else 0
+
+
+async def _failures(rt: Runtime, entry: Entry) -> list[str]:
+    tests = tests_of(entry)
+    if not tests:
+        return []
+    unit = rt.functions.unit(entry, rt.registry.snapshot())
+    return await rt.gate.run_tests(unit, tests, root_context())
+
+
+def _say_result(invocation: Invocation, entry: Entry, failures: list[str]) -> None:
+    number = len(tests_of(entry))
+    if not number:
+        invocation.say(f"none  {entry.id}: it has no tests")
+    elif not failures:
+        invocation.say(f"ok    {entry.id}: {count(number, 'test')} passed")
+    else:
+        invocation.say(f"FAIL  {entry.id}: {len(failures)} of {count(number, 'test')} failed")
+        for failure in failures:
+            invocation.say(f"      {failure}")
+
+
+async def rollback(invocation: Invocation) -> int:
+    """Restore an older version of a tool; by default the one before the newest."""
+    async with open_runtime(invocation) as rt:
+        entry_id = tool_id(rt, invocation.args.name)
+        numbers = [r.version.id for r in revisions(rt.registry.history, entry_id)]
+        to = invocation.args.to
+        if to is None and len(numbers) < 2:
+            raise InputInvalid(
+                f"`{entry_id}` has only one version",
+                where=f"v{numbers[0]}",
+                fix=f"`micro-agi tool disable {invocation.args.name}` takes it out of use",
+            )
+        to = numbers[-2] if to is None else to
+        change = rt.registry.history.diff(entry_id, rt.registry.version, to)
+        if not change:
+            invocation.note(f"`{entry_id}` is already as it was at v{to}: nothing to do")
+            return 0
+        invocation.note(change)
+        invocation.confirm(f"Restore `{entry_id}` as at v{to}?")
+        reason = invocation.args.reason or f"tool rollback to v{to}"
+        version = await rt.registry.rollback(
+            entry_id, to=to, context=root_context(), reason=reason
+        )
+    return report(invocation, version)
+
+
+async def disable(invocation: Invocation) -> int:
+    """Delete a tool's entry; its versions stay, and a rollback brings it back."""
+    async with open_runtime(invocation) as rt:
+        entry = find_tool(rt.registry.snapshot(), invocation.args.name)
+        if rt.registry.is_operators(entry.namespace):
+            raise InputInvalid(
+                f"`{entry.id}` comes from the app's files",
+                where=entry.id,
+                fix="remove it from the app's index file, or from the agent's `tools`",
+            )
+        changes = rt.registry.snapshot().changes()
+        changes.delete(entry.id)
+        version = await changes.apply(
+            root_context(),
+            reason=invocation.args.reason or "tool disable",
+            expected={entry.id: entry.revision},
+        )
+    report(invocation, version)
+    name = visible_name(entry)
+    invocation.note(f"its history stays: `micro-agi tool rollback {name}` brings it back")
+    return 0
+
+
+async def create(invocation: Invocation) -> int:
+    """Take a file through the gate, as the agent's own drafts go."""
+    file = invocation.args.file
+    value, line = read_draft(file)
+    revision = invocation.args.expected_revision
+    if isinstance(value, dict) and revision is not None:
+        value = {**value, "expected_revision": revision}
+    try:
+        draft = parse_draft(value)
+        async with open_runtime(invocation) as rt:
+            context = root_context(reason=f"tool create {shown_name(file)}")
+            created = await rt.gate.create(draft, context)
+    except DraftRefused as error:
+        place = shown_name(file)
+        if line > 1:
+            place += f" (line 1 of the source is line {line} of the file)"
+        raise DraftRefused(error.what, where=f"{error.where}, {place}", fix=error.fix) from error
+    _say_created(invocation, created)
+    return 0
+
+
+def _say_created(invocation: Invocation, created: Created) -> None:
+    if invocation.as_json:
+        invocation.say_json(
+            {
+                "id": created.id,
+                "version": created.version,
+                "updated": created.updated,
+                "unchanged": created.unchanged,
+                "report": dict(created.report),
+            }
+        )
+        return
+    did = "unchanged" if created.unchanged else "updated" if created.updated else "created"
+    passed = created.report["tests"]["passed"]
+    tests = f"{count(passed, 'test')} passed" if passed else "untested: it came without tests"
+    invocation.say(f"{did} {created.id} (v{created.version}, {tests})")

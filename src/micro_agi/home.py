@@ -1,0 +1,76 @@
+"""Where state lives, and which app directories a person has trusted.
+
+One folder for the bundled app and one for each app directory, under the platform's user
+data directory or `MICRO_AGI_HOME`; never inside an app, so that nobody can ship somebody
+else's state. Source: DESIGN 4.2.
+"""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+import platformdirs
+
+from micro_agi.registry.load import is_app
+from micro_agi.settings import Settings
+from micro_agi.store.database import Database
+
+BUNDLED = "bundled"
+
+
+def app_directory(settings: Settings, *, current: Path | None = None) -> Path | None:
+    """Return the app to run: the one given, else the current directory if it is one, else None."""
+    if settings.app:
+        return Path(settings.app).expanduser().resolve()
+    here = (current or Path.cwd()).resolve()
+    return here if is_app(here) else None
+
+
+def home_directory(settings: Settings, app: Path | None) -> Path:
+    """Return the folder of an app's state, made private to the user if it is new."""
+    base = Path(settings.home).expanduser() if settings.home else _data_directory()
+    name = BUNDLED if app is None else _app_name(app)
+    home = (base / name).resolve()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.chmod(home, 0o700)
+    return home
+
+
+def _data_directory() -> Path:
+    return Path(platformdirs.user_data_dir("micro-agi", appauthor=False))
+
+
+def _app_name(app: Path) -> str:
+    digest = hashlib.sha256(str(app).encode()).hexdigest()[:12]
+    return f"{app.name}-{digest}"
+
+
+def is_trusted(database: Database, content_hash: str) -> bool:
+    """Whether a person has trusted an app with exactly this content."""
+    query = "SELECT 1 FROM facts WHERE key = ?"
+    found = database.read_now(lambda db: db.execute(query, (f"trust:{content_hash}",)).fetchone())
+    return found is not None
+
+
+def trust(database: Database, content_hash: str) -> None:
+    """Remember that a person trusts this content."""
+    remember(database, f"trust:{content_hash}", "yes")
+
+
+def remember(database: Database, key: str, value: str) -> None:
+    """Keep one fact of this home."""
+    query = "INSERT OR REPLACE INTO facts(key, value) VALUES (?, ?)"
+    database.write_now(lambda db: db.execute(query, (key, value)))
+
+
+def recall(database: Database, key: str) -> str:
+    """Return a fact that was kept, or ""."""
+    query = "SELECT value FROM facts WHERE key = ?"
+    row = database.read_now(lambda db: db.execute(query, (key,)).fetchone())
+    return str(row[0]) if row else ""
+
+
+def new_session_id() -> str:
+    """Return a new session id: sortable by time, unique among all processes."""
+    return uuid.uuid4().hex[:12]

@@ -1,0 +1,242 @@
+"""Decide which model to talk to, and say why in one line.
+
+Order (DESIGN 9): a model named by flag or environment, else the agent's. With a base URL
+the name goes to that server as it is. Without one, the model's own provider is used if
+there is a key for it; else a server on this machine is looked for, and used once a person
+agreed. With nothing found the three ways to get a model are explained.
+
+A key is sent only where the person pointed it: to the base URL they gave, or to OpenAI
+itself. A model entry with an address of its own gets only the key that it names.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from micro_agi.errors import InputInvalid
+from micro_agi.llm.catalogue import CLASS, Catalogue, ModelCard
+from micro_agi.llm.discovery import ModelServer, ServedModel, find_servers, list_models
+from micro_agi.llm.providers.scripted import PROVIDER as SCRIPTED
+from micro_agi.llm.providers.table import DEFAULT_URLS, OPENAI, OPENAI_COMPATIBLE
+from micro_agi.llm.request import ProviderAccess
+from micro_agi.net.client import Client
+from micro_agi.settings import NO_KEY
+from micro_agi.values import Secret, nearest
+
+UNKNOWN_WINDOW = 32_768
+LIST_TIMEOUT_S = 5.0
+THREE_WAYS = (
+    "do one of these: set OPENAI_API_KEY; start a local server (any that is "
+    "OpenAI-compatible) and give --base-url http://127.0.0.1:PORT/v1 with --model NAME; "
+    "or see it work without a model: micro-agi demo"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What settings and the agent say about the model."""
+
+    model: str = ""
+    """From `--model` or the environment."""
+    agent_model: str = ""
+    base_url: str = ""
+    api_key: Secret = NO_KEY
+    organization: str = ""
+    keys: Mapping[str, Secret] = field(default_factory=dict)
+    """Keys that model entries may name in `options.api_key_env`, by that name."""
+    local_ports: Sequence[str] = ()
+    discovery_timeout_s: float = 0.3
+    agreed_url: str = ""
+    """A discovered server that the person agreed to before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The model to talk to."""
+
+    card: ModelCard
+    access: ProviderAccess | None
+    """For the provider `card.provider`; None when it needs none (`scripted`)."""
+    why: str
+    """One line for the person."""
+    discovered: bool = False
+    """A person agreed to this server; remember `access.base_url` as `agreed_url`."""
+
+
+async def choose(
+    wanted: Wanted,
+    catalogue: Catalogue,
+    client: Client,
+    *,
+    ask: Callable[[str], Awaitable[bool]] | None = None,
+) -> Chosen:
+    """Choose the model; `ask` is given one question and says whether the person agrees.
+
+    Raises: InputInvalid when there is none, or the name fits nothing; its fix says what to do.
+    """
+    if wanted.base_url:
+        return await _at_base_url(wanted, catalogue, client)
+    name = wanted.model or wanted.agent_model
+    card = catalogue.find(name) if name else None
+    if card is not None:
+        chosen = _with_own_provider(wanted, card)
+        if chosen is not None:
+            return chosen
+    servers = await find_servers(client, wanted.local_ports, timeout_s=wanted.discovery_timeout_s)
+    for server in _agreed_first(servers, wanted.agreed_url):
+        found = _served(server, wanted, card)
+        if found is None:
+            continue
+        if server.base_url != wanted.agreed_url and not await _agrees(ask, server, found):
+            continue
+        return _local(server, found, catalogue, wanted)
+    raise _nothing(wanted, catalogue, card, servers)
+
+
+def card_at_server(name: str, catalogue: Catalogue, served: ServedModel | None) -> ModelCard:
+    """Return a card for a model of a server: the catalogue's facts if it knows the name.
+
+    What the server says (`served`) wins; a window unknown to both is 32,768 tokens.
+    """
+    window = served.window if served else 0
+    known = catalogue.find(name) if name.startswith(CLASS) else catalogue.by_name(name)
+    if known is not None:
+        return replace(
+            known,
+            provider=OPENAI_COMPATIBLE,
+            provider_model=served.name if served else known.provider_model,
+            max_tokens=window or known.max_tokens or UNKNOWN_WINDOW,
+        )
+    return ModelCard(
+        name=name,
+        title=name,
+        capabilities=("generate", "tool_use"),
+        max_tokens=window or UNKNOWN_WINDOW,
+        provider=OPENAI_COMPATIBLE,
+        provider_model=served.name if served else name,
+    )
+
+
+async def _at_base_url(wanted: Wanted, catalogue: Catalogue, client: Client) -> Chosen:
+    url = wanted.base_url.rstrip("/")
+    official = url == DEFAULT_URLS[OPENAI]
+    access = ProviderAccess(base_url=url, api_key=wanted.api_key, organization=wanted.organization)
+    server = None
+    if not official:
+        server = await list_models(client, url, api_key=wanted.api_key, timeout_s=LIST_TIMEOUT_S)
+    name, why = _name_at(wanted, server)
+    served = server.model(name) if server else None
+    card = card_at_server(name, catalogue, served)
+    provider = OPENAI if official else OPENAI_COMPATIBLE
+    return Chosen(
+        card=replace(card, provider=provider), access=access, why=f"{card.name} at {url} ({why})"
+    )
+
+
+def _name_at(wanted: Wanted, server: ModelServer | None) -> tuple[str, str]:
+    """Return the model's name at the given server, and why this one."""
+    if wanted.model:
+        return wanted.model, "as asked"
+    if server is None or not server.models:
+        if wanted.agent_model:
+            return wanted.agent_model, "the agent's model; the server lists none"
+        raise InputInvalid(
+            f"{wanted.base_url} lists no models", fix="give the model's name with --model NAME"
+        )
+    if wanted.agent_model and server.model(wanted.agent_model):
+        return wanted.agent_model, "the agent's model"
+    if len(server.models) == 1:
+        return server.models[0].name, "the only model there"
+    raise _which(server)
+
+
+def _with_own_provider(wanted: Wanted, card: ModelCard) -> Chosen | None:
+    """Use the model's own provider if there is all it needs."""
+    why = "as asked" if wanted.model else "the agent's model"
+    if card.provider == SCRIPTED:
+        return Chosen(card=card, access=None, why=f"{card.name}, a script ({why})")
+    named = card.options.get("api_key_env")
+    own_url = card.options.get("base_url")
+    key = wanted.keys.get(str(named), NO_KEY) if named else NO_KEY
+    if isinstance(own_url, str) and own_url:
+        access = ProviderAccess(base_url=own_url.rstrip("/"), api_key=key)
+        return Chosen(card=card, access=access, why=f"{card.name} at {own_url} ({why})")
+    if card.provider != OPENAI:
+        return None
+    key = key if named else wanted.api_key
+    if not key:
+        return None
+    access = ProviderAccess(
+        base_url=DEFAULT_URLS[OPENAI], api_key=key, organization=wanted.organization
+    )
+    return Chosen(card=card, access=access, why=f"{card.name} at OpenAI ({why})")
+
+
+def _agreed_first(servers: list[ModelServer], agreed: str) -> list[ModelServer]:
+    return sorted(servers, key=lambda server: server.base_url != agreed)
+
+
+def _served(server: ModelServer, wanted: Wanted, card: ModelCard | None) -> ServedModel | None:
+    """Return the model to use there: the wanted one, or the only one if none was named."""
+    names = [card.provider_model, card.name] if card else []
+    names += [wanted.model or wanted.agent_model]
+    exact = next((m for name in names if name and (m := server.model(name))), None)
+    if exact is not None or wanted.model:
+        return exact
+    return server.models[0] if len(server.models) == 1 else None
+
+
+async def _agrees(
+    ask: Callable[[str], Awaitable[bool]] | None, server: ModelServer, model: ServedModel
+) -> bool:
+    question = f"Use the model {model.name} of the server at {server.base_url}?"
+    return ask is not None and await ask(question)
+
+
+def _local(server: ModelServer, model: ServedModel, catalogue: Catalogue, wanted: Wanted) -> Chosen:
+    card = card_at_server(model.name, catalogue, model)
+    reason = "as asked" if wanted.model else f"there is no key for {wanted.agent_model or 'OpenAI'}"
+    return Chosen(
+        card=card,
+        # The person's key is for OpenAI, not for whatever listens on this port.
+        access=ProviderAccess(base_url=server.base_url),
+        why=f"{card.name} at {server.base_url}, a local server ({reason})",
+        discovered=True,
+    )
+
+
+def _nothing(
+    wanted: Wanted, catalogue: Catalogue, card: ModelCard | None, servers: list[ModelServer]
+) -> InputInvalid:
+    name = wanted.model or wanted.agent_model
+    many = next((server for server in servers if len(server.models) > 1), None)
+    if many is not None:
+        return _which(many)
+    if servers:
+        only = servers[0]
+        return InputInvalid(
+            f"there is no key for `{name}`, and the local server at {only.base_url} was not chosen",
+            fix=f"give --base-url {only.base_url} to use it, or {THREE_WAYS}",
+        )
+    if name and card is None:
+        close = nearest(name.removeprefix(CLASS), [c.name for c in catalogue.all()])
+        hint = f"use one of: {', '.join(close)}; or " if close else ""
+        return InputInvalid(
+            f"no model or class is called `{name}`, and no local server has it",
+            fix=hint + THREE_WAYS,
+        )
+    return InputInvalid(
+        f"there is no way to reach the model `{name}`: it has no key, and no local server "
+        f"answers on the ports {', '.join(wanted.local_ports)}"
+        if name
+        else "no model is named",
+        fix=THREE_WAYS,
+    )
+
+
+def _which(server: ModelServer) -> InputInvalid:
+    names = [model.name for model in server.models]
+    shown = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
+    return InputInvalid(
+        f"{server.base_url} has {len(names)} models and none was named",
+        fix=f"give --base-url {server.base_url} and --model with one of: {shown}",
+    )

@@ -1,0 +1,151 @@
+"""Join a request's body from messages and tools that were encoded once.
+
+A conversation grows at its end, so of each conversation seen lately the encoded messages
+are kept, with the state of the hash behind them: a step encodes and hashes only what is
+new and copies the rest once. The body's bytes before the last message never change from
+step to step, which is what a server's prefix cache needs.
+
+Nothing grows without bound: the least recently used conversations go when there are more
+than `MAX_CONVERSATIONS` or their bytes exceed `MAX_BYTES`; then a step encodes all again.
+
+Source: DESIGN 14 and 15.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from micro_agi.messages import Image, Message, ToolSpec
+
+MAX_CONVERSATIONS = 128
+MAX_BYTES = 32 << 20
+MAX_TOOL_LISTS = 16
+
+Carried: TypeAlias = tuple[Image, ...]
+"""Images of tool results that wait for the end of the run of tool messages."""
+
+
+class Encode(Protocol):
+    """How a dialect writes messages."""
+
+    def message(self, message: Message, carried: Carried) -> tuple[bytes, Carried]:
+        """Return the items for one message, each with a comma before it, and what waits now."""
+        ...
+
+    def rest(self, carried: Carried) -> bytes:
+        """Return the items for what still waits at the end, each with a comma before it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """What is kept of one conversation; `hasher` has seen `head` and all fragments."""
+
+    head: bytes = b""
+    messages: list[Message] = field(default_factory=list)
+    fragments: list[bytes] = field(default_factory=list)
+    carried: Carried = ()
+    hasher: Any = None
+    size: int = 0
+
+    def cut(self, count: int) -> None:
+        """Forget all after the first `count` messages."""
+        del self.messages[count:], self.fragments[count:]
+        self.carried = ()
+        self.hasher = None
+        self.size = sum(map(len, self.fragments))
+
+    def start(self, head: bytes) -> None:
+        """Take the head of the next body."""
+        if head[-1:] != self.head[-1:]:
+            self.cut(0)  # whether the first item has a comma depends on the head's end
+        if self.hasher is None or head != self.head:
+            self.head = head
+            self.hasher = hashlib.sha256(head)
+            for fragment in self.fragments:
+                self.hasher.update(fragment)
+
+    def extend(self, messages: Sequence[Message], encode: Encode) -> None:
+        """Encode the messages after those that are known."""
+        for message in messages:
+            fragment, self.carried = encode.message(message, self.carried)
+            if self.head.endswith(b"[") and not self.size:
+                fragment = fragment.removeprefix(b",")
+            self.messages.append(message)
+            self.fragments.append(fragment)
+            self.size += len(fragment)
+            self.hasher.update(fragment)
+
+
+class History:
+    """The encoded conversations of one provider."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, _Conversation] = OrderedDict()
+        self._bytes = 0
+
+    def body(
+        self, head: bytes, messages: Sequence[Message], tail: bytes, encode: Encode
+    ) -> tuple[bytes, str]:
+        """Return the body `head` + messages + `tail`, and its SHA-256 in hexadecimal.
+
+        `head` ends inside the list of messages: in `[` when the list is still empty.
+        """
+        wanted = list(messages)
+        # By identity of the first message: it is kept here, so its id stays its own.
+        key = id(wanted[0]) if wanted else 0
+        known = self._known.pop(key, None) or _Conversation()
+        self._bytes -= known.size
+        common = _common(known.messages, wanted)
+        if common < len(known.messages):
+            known.cut(common)
+        known.start(head)
+        known.extend(wanted[len(known.messages) :], encode)
+        self._known[key] = known
+        self._bytes += known.size
+        self._shrink()
+
+        ending = encode.rest(known.carried) + tail
+        if head.endswith(b"[") and not known.size:
+            ending = ending.removeprefix(b",")
+        hasher = known.hasher.copy()
+        hasher.update(ending)
+        return b"".join((head, *known.fragments, ending)), hasher.hexdigest()
+
+    def _shrink(self) -> None:
+        while len(self._known) > 1 and (
+            len(self._known) > MAX_CONVERSATIONS or self._bytes > MAX_BYTES
+        ):
+            _, oldest = self._known.popitem(last=False)
+            self._bytes -= oldest.size
+
+
+def _common(known: list[Message], wanted: list[Message]) -> int:
+    """Count the first messages that both have, without splitting a run of tool results."""
+    # Lists compare by identity first, so this costs nanoseconds a message.
+    if wanted[: len(known)] == known:
+        return len(known)
+    pairs = zip(known, wanted, strict=False)
+    count = next((i for i, (a, b) in enumerate(pairs) if a is not b), min(len(known), len(wanted)))
+    while count and known[count - 1].role == "tool":
+        count -= 1
+    return count
+
+
+class ToolLists:
+    """The encoded tool lists of one provider, by identity of the tuple."""
+
+    def __init__(self, encode: Callable[[tuple[ToolSpec, ...]], bytes]) -> None:
+        self._encode = encode
+        self._known: list[tuple[tuple[ToolSpec, ...], bytes]] = []
+
+    def encoded(self, tools: tuple[ToolSpec, ...]) -> bytes:
+        """Return the tools as the wire wants them; the same bytes for the same tuple."""
+        for known, text in self._known:
+            if known is tools:
+                return text
+        text = self._encode(tools)
+        self._known = [*self._known[1 - MAX_TOOL_LISTS :], (tools, text)]
+        return text

@@ -1,0 +1,184 @@
+"""What both OpenAI dialects share: values of a request, calls of a reply, errors of the service."""
+
+import secrets
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from micro_agi.errors import InputInvalid
+from micro_agi.llm.failure import ProviderError, classify, is_final, provider_error
+from micro_agi.llm.request import ModelRequest
+from micro_agi.messages import Image, ToolCall, ToolSpec
+from micro_agi.values import as_object, nearest
+
+SYSTEM_ROLES = ("system", "developer")
+# Some local servers number the calls of each reply from 0. Ids are keys of the journal,
+# so short ones are replaced. Nine letters and digits is what the strictest server takes.
+SHORTEST_ID = 9
+_ALPHABET = string.ascii_letters + string.digits
+_json = msgspec.json.Encoder()
+
+
+def to_json(value: Any) -> bytes:
+    """Encode compactly, in the order given: equal requests have equal bytes."""
+    return _json.encode(value)
+
+
+def image_url(image: Image) -> str:
+    """Return the image's address, or its content as a data URL."""
+    return image.url or f"data:{image.mime or 'image/png'};base64,{image.data}"
+
+
+def arguments_for_wire(text: str) -> str:
+    """Return the arguments of an earlier call as the model wrote them, if they are an object.
+
+    Servers parse the history with their chat template and fail on anything else, which
+    would end the session; so what is malformed is shown to the model inside an object.
+    """
+    try:
+        fits = isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        fits = False
+    return text if fits else to_json({"malformed": text}).decode()
+
+
+def leading_system(request: ModelRequest) -> tuple[str, int]:
+    """Return the system text with that of the messages it starts with, and their number.
+
+    Many chat templates take one system message, and only at the start.
+    """
+    count = 0
+    texts = [request.system] if request.system else []
+    for message in request.messages:
+        if message.role not in SYSTEM_ROLES:
+            break
+        count += 1
+        if message.text:
+            texts.append(message.text)
+    return "\n\n".join(texts), count
+
+
+def max_tokens(request: ModelRequest) -> int | None:
+    """Return the cap of the reply: the request's, else the card's option, within the model's."""
+    card = request.model
+    wanted = request.options.max_tokens
+    wanted = card.options.get("max_tokens") if wanted is None else wanted
+    if wanted is None:
+        return None
+    return min(int(wanted), card.output_tokens) if card.output_tokens else int(wanted)
+
+
+def is_reasoning(request: ModelRequest) -> bool:
+    """Whether the card says that reasoning options are understood."""
+    return request.model.options.get("reasoning_model_request") is True
+
+
+def temperature(request: ModelRequest) -> float | None:
+    """Return the temperature to send; reasoning models take none."""
+    if is_reasoning(request):
+        return None
+    wanted = request.options.temperature
+    return request.model.options.get("temperature") if wanted is None else wanted
+
+
+def effort(request: ModelRequest, levels: Iterable[tuple[float, str]]) -> str | None:
+    """Return the first level whose bound is above the wanted effort, or None if none is wanted."""
+    if not is_reasoning(request):
+        return None
+    wanted = request.options.thinking_effort
+    wanted = request.model.thinking_effort if wanted is None else wanted
+    if wanted is None:
+        return None
+    return next(name for below, name in levels if wanted < below)
+
+
+def tool_choice(request: ModelRequest) -> tuple[str, str] | None:
+    """Return (`mode`, "") or (`function`, name); None for the default, which is not sent.
+
+    Raises: InputInvalid for the name of a tool that the request does not have.
+    """
+    wanted = request.options.tool_choice
+    if not request.tools or wanted in ("", "auto"):
+        return None
+    if wanted in ("any", "required"):
+        return ("required", "")
+    if wanted == "none":
+        return ("none", "")
+    names = [tool.name for tool in request.tools]
+    if wanted not in names:
+        raise InputInvalid(
+            f"the tool to choose, `{wanted}`, is not among the request's tools",
+            fix=f"use auto, any, none, or one of: {', '.join(nearest(wanted, names) or names[:8])}",
+        )
+    return ("function", wanted)
+
+
+def schema_of(tool: ToolSpec) -> dict[str, Any]:
+    """Return the tool's schema; servers want an object with `properties`, even an empty one."""
+    if tool.schema.get("type") == "object" and "properties" in tool.schema:
+        return tool.schema
+    return {"type": "object", "properties": {}, **tool.schema}
+
+
+@dataclass(slots=True)
+class PartialCall:
+    """A tool call whose pieces are still coming."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    provider: dict[str, Any] = field(default_factory=dict)
+
+
+def complete_calls(calls: Iterable[PartialCall]) -> tuple[ToolCall, ...]:
+    """Turn finished pieces into calls with ids that are unique and fit to be keys."""
+    seen: set[str] = set()
+    complete = []
+    for call in calls:
+        id_ = call.id
+        if len(id_) < SHORTEST_ID or id_ in seen:
+            id_ = "".join(secrets.choice(_ALPHABET) for _ in range(SHORTEST_ID))
+        seen.add(id_)
+        arguments = "".join(call.arguments).strip() or "{}"
+        complete.append(
+            ToolCall(id=id_, name=call.name, arguments=arguments, provider=call.provider)
+        )
+    return tuple(complete)
+
+
+def as_text(arguments: Any) -> str:
+    """Return arguments as text: some servers send the object itself instead of its JSON."""
+    if isinstance(arguments, str) or arguments is None:
+        return arguments or ""
+    return to_json(arguments).decode()
+
+
+def count(value: Any) -> int:
+    """Read a number of tokens; anything else is 0."""
+    return int(value) if isinstance(value, int | float) and value > 0 else 0
+
+
+def service_error(
+    error: Any, *, status: int = 0, where: str = "", retry_after_s: float | None = None
+) -> ProviderError:
+    """Build the error for an error object of the service, at any HTTP status or in a stream."""
+    facts: Mapping[str, Any] = as_object(error)
+    message = facts.get("message") if facts else error
+    text = str(message or "the service reported an error without saying which")[:2000]
+    code, kind = str(facts.get("code") or ""), str(facts.get("type") or "")
+    if not status and code.isdecimal():
+        status = int(code)  # some services put the HTTP status there
+    found = classify(status, code=code, kind=kind, message=text)
+    final = found == "rate_limit_exceeded" and is_final(code, kind)
+    return provider_error(
+        found,
+        text,
+        where=where,
+        fix="add credit at the provider, or use another model" if final else "",
+        status=status,
+        retryable=False if final else None,
+        retry_after_s=retry_after_s,
+    )

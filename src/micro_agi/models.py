@@ -1,0 +1,118 @@
+"""Give each agent its model: choose it once, remember where it is, reach it.
+
+`llm.choose` decides; this part feeds it with settings and what a person agreed to, and
+keeps one provider for each address that was chosen. Every address has a provider of its
+own, so a cheap model at one service and a local one at another never share a key.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+from micro_agi.errors import InputInvalid
+from micro_agi.home import recall, remember
+from micro_agi.llm.catalogue import Catalogue, ModelCard
+from micro_agi.llm.choose import Chosen, Wanted, choose
+from micro_agi.llm.gateway import Gateway
+from micro_agi.llm.providers.table import build_providers
+from micro_agi.llm.request import Provider
+from micro_agi.net.client import Client
+from micro_agi.settings import Settings
+from micro_agi.store.database import Database
+
+AGREED = "model.agreed_url"
+Ask = Callable[[str], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParts:
+    """What choosing a model needs."""
+
+    settings: Settings
+    catalogue: Callable[[], Catalogue]
+    """The models there are now."""
+    client: Client
+    database: Database
+    ask: Ask | None
+    """Asks the person one question; None when nobody is there."""
+    fixed: ModelCard | None = None
+    """The model of everybody, whatever is wanted: a script, a test."""
+
+
+class Models:
+    """The models of one runtime, and the gateway to them."""
+
+    def __init__(self, parts: ModelParts, providers: Mapping[str, Provider]) -> None:
+        self._parts = parts
+        self._providers = dict(providers)
+        self._chosen: dict[str, Chosen] = {}
+        self.gateway = Gateway(parts.client, self._providers, retries=parts.settings.model_retries)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models there are now."""
+        return self._parts.catalogue()
+
+    async def choose(self, wanted: str) -> ModelCard:
+        """Return the model for an agent that wants `wanted`.
+
+        Raises: InputInvalid explaining how to get a model.
+        """
+        return (await self.explain(wanted)).card
+
+    async def explain(self, wanted: str) -> Chosen:
+        """Return the choice with its reason; the same question has the same answer."""
+        parts = self._parts
+        if parts.fixed is not None:
+            return Chosen(card=parts.fixed, access=None, why=f"{parts.fixed.name} (given)")
+        if wanted not in self._chosen:
+            chosen = await choose(self._wanted(wanted), self.catalogue, parts.client, ask=parts.ask)
+            if chosen.discovered and chosen.access is not None:
+                remember(parts.database, AGREED, chosen.access.base_url)
+            self._chosen[wanted] = self._reachable(chosen)
+        return self._chosen[wanted]
+
+    async def cheap(self, card: ModelCard) -> ModelCard:
+        """Return the model that summarises for a session on `card`.
+
+        The one of the settings, else one of class `fast`, else the session's own. A server
+        that a person chose is not left for another one.
+        """
+        parts = self._parts
+        if parts.fixed is not None or parts.settings.base_url:
+            return card
+        for name in (parts.settings.compress_model, "class:fast"):
+            found = self.catalogue.find(name) if name else None
+            if found is None:
+                continue
+            wanted = replace(self._wanted(found.name), model=found.name, local_ports=())
+            try:
+                chosen = await choose(wanted, self.catalogue, parts.client)
+            except InputInvalid:
+                continue
+            return self._reachable(chosen).card
+        return card
+
+    def _wanted(self, agent_model: str) -> Wanted:
+        settings = self._parts.settings
+        return Wanted(
+            model=settings.model,
+            agent_model=agent_model,
+            base_url=settings.base_url,
+            api_key=settings.api_key,
+            local_ports=settings.local_ports,
+            discovery_timeout_s=settings.discovery_timeout_s,
+            agreed_url=recall(self._parts.database, AGREED),
+        )
+
+    def _reachable(self, chosen: Chosen) -> Chosen:
+        """Make a provider for the chosen address, and a card that names it."""
+        if chosen.access is None:
+            return chosen
+        provider = chosen.card.provider
+        name = f"{provider} at {chosen.access.base_url}"
+        if name not in self._providers:
+            self._providers |= {
+                f"{id_} at {chosen.access.base_url}": built
+                for id_, built in build_providers({provider: chosen.access}).items()
+            }
+        return replace(chosen, card=replace(chosen.card, provider=name))

@@ -1,0 +1,85 @@
+"""Connections whose address was checked: the only module that touches the HTTP library's pool.
+
+A request's gate (`GATE`) is asked three times, because each place alone has a hole: names
+when they are resolved, before a packet leaves; literal addresses by the client, since the
+library resolves none; and the peer of the connection handed out, which may come from
+the pool and have been opened for somebody who was allowed more.
+
+It imports aiohttp (0.15 s), so `client` imports it, by way of `exchange`, when the first
+request needs it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextvars import ContextVar
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client import ClientTimeout
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from micro_agi.net.client import AllowAddress, Resolve
+
+GATE: ContextVar[AllowAddress | None] = ContextVar("gate", default=None)
+"""Of the request that runs in this task; the library gives no other way to pass it."""
+
+
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """Ask the operating system for the addresses of a name."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves names and asks the gate about every address found.
+
+    One refused address refuses the name: a name with a public and a private address is
+    how rebinding attacks look, and no honest service has both.
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        addresses = await self._resolve(host, port)
+        gate = GATE.get()
+        if gate is not None:
+            for address in addresses:
+                gate(address, host, port)
+        if not addresses:
+            raise OSError(f"no address for {host}")
+        return [_result(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """Hold nothing, so there is nothing to close."""
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+    )
+
+
+class CheckedConnector(aiohttp.TCPConnector):
+    """Hands out a connection only after the gate saw the address of its other end."""
+
+    async def connect(
+        self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        gate = GATE.get()
+        if gate is not None:
+            peer = connection.transport and connection.transport.get_extra_info("peername")
+            try:
+                gate(peer[0] if peer else "", req.url.raw_host or "", req.url.port or 0)
+            except BaseException:
+                connection.release()
+                raise
+        return connection

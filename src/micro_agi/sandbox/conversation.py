@@ -1,0 +1,231 @@
+"""Carry one call through one worker: send it, answer its host calls, judge its result.
+
+The deadline is watched from outside the worker: one timer, which kills. Time in host calls
+does not count as computing, but the total limit includes it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from micro_agi.errors import MicroAgiError, ToolFailed
+from micro_agi.sandbox.failure import (
+    LuaFacts,
+    facts_of,
+    limit_reached,
+    split_position,
+    tool_failed,
+)
+from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, answer
+from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.plain import NotPlain, plain
+from micro_agi.sandbox.unit import Unit
+from micro_agi.sandbox.wire import ANSWER, ERROR, HOST, REFUSAL, RESULT
+from micro_agi.sandbox.worker_channel import Worker, WorkerLost
+
+_encode = msgspec.msgpack.Encoder().encode
+
+KINDS = frozenset(
+    {
+        *("NotFound", "AlreadyExists", "Invalid", "PermissionDenied", "Unavailable", "Internal"),
+        *("Canceled", "Conflict", "Timeout", "RateLimited"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a worker is asked to do."""
+
+    op: int
+    unit: Unit
+    args: bytes
+    """Encoded list."""
+    count: int
+    """How many arguments: trailing nils count."""
+    now_ns: int | None
+    """What the clock says in a trial."""
+    result_bytes: int
+
+    def payload(self, known: set[str]) -> bytes:
+        """Encode the message, with the definitions that a worker knowing `known` lacks."""
+        definitions = None
+        if self.unit.hash not in known:
+            units = self.unit.all_units()
+            definitions = [_definition(u) for h, u in units.items() if h not in known]
+            known.update(units)
+        raw = msgspec.Raw(self.args)
+        facts = (self.op, self.unit.hash, raw, self.count, self.now_ns, self.result_bytes)
+        return _encode((*facts, definitions))
+
+
+def _definition(unit: Unit) -> list[Any]:
+    imports = [[alias, imported.hash] for alias, imported in unit.imports]
+    return [unit.hash, unit.id, unit.source, unit.method, list(unit.modules), imports]
+
+
+class _Watch:
+    """The timer of one call. It kills the worker; the reason tells which limit it was."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, worker: Worker, frame: Frame) -> None:
+        self._loop = loop
+        self._worker = worker
+        self._frame = frame
+        first = min(frame.started + frame.limits.wall_s, frame.ends)
+        self._timer = loop.call_at(first, self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now, frame = self._loop.time(), self._frame
+        left = frame.limits.wall_s - frame.computed_s(now)
+        # The loop's clock may be a tick early; less than a tick left is nothing left.
+        if left <= 0.001:
+            self._worker.kill("wall")
+        elif now >= frame.ends:
+            self._worker.kill("total")
+        else:
+            self._timer = self._loop.call_at(min(now + left, frame.ends), self._look)
+
+
+async def converse(
+    worker: Worker,
+    request: Request,
+    frame: Frame,
+    host: Mapping[str, HostFunction],
+    *,
+    keep_bytes: bool,
+) -> Any:
+    """Run one call in `worker` and return its result.
+
+    The worker is at rest afterwards only if it gave a proper answer; else it must go.
+
+    Raises:
+        ToolFailed: the code failed. LimitReached: it was stopped.
+    """
+    loop = asyncio.get_running_loop()
+    worker.at_rest = False
+    watch = _Watch(loop, worker, frame)
+    try:
+        worker.send(request.payload(worker.known))
+        while True:
+            message = await worker.receive()
+            match message:
+                case [op, value] if op == RESULT:
+                    result = plain(value, nesting=frame.limits.nesting, keep_bytes=keep_bytes)
+                    worker.at_rest = True
+                    return result
+                case [op, dict() as facts] if op == ERROR:
+                    failure = _failure(plain(facts, nesting=frame.limits.nesting), frame)
+                    worker.at_rest = True
+                    raise failure
+                case [op, str(function), list(args)] if op == HOST:
+                    worker.send(await _perform(function, args, frame, host, loop))
+                case _:
+                    raise NotPlain("a message of an unknown shape")
+    except NotPlain as problem:
+        worker.kill(f"it sent {problem}")
+        raise _lost(worker.lost, frame) from problem
+    except WorkerLost as lost:
+        raise _lost(lost.reason, frame) from lost
+    finally:
+        watch.cancel()
+        worker.calls += 1
+        worker.computed_s += frame.computed_s(loop.time())
+
+
+async def _perform(
+    function: str,
+    args: list[Any],
+    frame: Frame,
+    host: Mapping[str, HostFunction],
+    loop: asyncio.AbstractEventLoop,
+) -> bytes:
+    """Answer one host call; a failure of it is the guest's to handle."""
+    frame.host_calls += 1
+    if frame.host_calls > frame.limits.host_calls:
+        raise limit_reached(
+            f"more than {frame.limits.host_calls} host calls in one call",
+            where=frame.unit.id,
+            fix="do more with each call, or return in between",
+        )
+    wants = host.get(function)
+    keep = wants is not None and wants.keep_bytes
+    call = HostCall(
+        function=function,
+        args=[plain(a, nesting=frame.limits.nesting, keep_bytes=keep) for a in args],
+        context=frame.context,
+        unit=frame.unit,
+        frame=frame,
+    )
+    frame.waiting_since = loop.time()
+    try:
+        async with asyncio.timeout_at(frame.ends) as total:
+            return _encode((ANSWER, await answer(call, host)))
+    except MicroAgiError as error:
+        return _encode((REFUSAL, facts_of(error).as_dict()))
+    except TimeoutError as error:
+        if not total.expired():
+            raise
+        raise _lost("total", frame) from error
+    finally:
+        frame.waited_s += loop.time() - frame.waiting_since
+        frame.waiting_since = None
+
+
+def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
+    """Build the error from what the worker reports about the failed call."""
+    message = str(facts.get("message") or "the call failed")
+    limit = facts.get("limit")
+    if limit in ("memory", "result"):
+        return _limit(str(limit), frame.unit.id, frame.limits)
+    position, what = split_position(message)
+    kind = str(facts.get("kind") or "Internal")
+    retryable = facts.get("retryable")
+    return tool_failed(
+        LuaFacts(
+            kind=kind if kind in KINDS else "Internal",
+            message=message,
+            retryable=retryable if isinstance(retryable, bool) else None,
+            details=facts.get("details"),
+        ),
+        what=what,
+        where=position or str(facts.get("where") or frame.unit.id),
+    )
+
+
+def _limit(limit: str, where: str, limits: Limits) -> ToolFailed:
+    match limit:
+        case "memory":
+            what = f"it needed more than {limits.memory_bytes >> 20} MiB of memory"
+            return limit_reached(what, where=where, fix="keep less in memory at once")
+        case "result":
+            what = f"the result takes more than {limits.result_bytes} bytes"
+            return limit_reached(
+                what, where=where, fix="return less, or in parts", kind="Invalid"
+            )
+        case "wall":
+            what = f"it computed for more than {limits.wall_s:g} s and was stopped"
+            return limit_reached(
+                what, where=where, fix="look for an endless loop, or do less in one call"
+            )
+        case _:
+            what = f"it took more than {limits.total_s:g} s, host calls included"
+            return limit_reached(what, where=where, fix="wait less, or do less in one call")
+
+
+def _lost(reason: str, frame: Frame) -> ToolFailed:
+    """Explain why the worker is gone."""
+    if reason in ("wall", "total"):
+        return _limit(reason, frame.unit.id, frame.limits)
+    if reason == "ended":
+        what = "the worker ended in the middle of the call: out of memory, or a forbidden action"
+    else:
+        what = f"the worker was stopped: {reason}"
+    return limit_reached(
+        what, where=frame.unit.id, fix="do less in one call, or correct the source", kind="Internal"
+    )

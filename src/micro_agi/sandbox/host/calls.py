@@ -1,0 +1,126 @@
+"""Name what a host call is: which function, with what, for whom, and who performs it.
+
+A worker has no effects of its own. It asks; `answer` decides whether the unit in flight was
+granted the module, and whether a trial may reach outside, before the function runs. What the
+worker says about itself is never believed: the frame is the parent's own record.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from micro_agi.errors import MicroAgiError
+from micro_agi.sandbox.failure import LuaFacts, tool_failed
+from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.unit import Unit
+from micro_agi.security.context import CallContext, Trial
+
+ALWAYS = ""
+"""The module of host functions that every unit may call, such as `print`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Frame:
+    """The parent's record of one call in flight."""
+
+    unit: Unit
+    context: CallContext
+    limits: Limits
+    granted: frozenset[str]
+    """Modules of the unit and of everything it imports."""
+    started: float
+    """On the event loop's clock, like the next two."""
+    ends: float
+    """When the total limit is reached."""
+    waiting_since: float | None = None
+    """When the host call in progress began."""
+    waited_s: float = 0.0
+    """Seconds spent in finished host calls; they do not count as computing."""
+    host_calls: int = 0
+
+    def computed_s(self, now: float) -> float:
+        """Seconds the worker itself has used."""
+        waiting = now - self.waiting_since if self.waiting_since is not None else 0.0
+        return now - self.started - self.waited_s - waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCall:
+    """One request of a worker, on its way to the function that performs it."""
+
+    function: str
+    """Full name: `http_client.get`."""
+    args: list[Any]
+    """Plain JSON; bytes too, if the function asked for them."""
+    context: CallContext
+    unit: Unit
+    frame: Frame
+
+    def argument(self, position: int) -> Any:
+        """Return an argument by position from 0, None when it was not given."""
+        return self.args[position] if position < len(self.args) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFunction:
+    """Something the parent does for a worker."""
+
+    run: Callable[[HostCall], Awaitable[Any]]
+    """Returns plain JSON (bytes allowed) or raises a `MicroAgiError`."""
+    module: str
+    """The grant it needs, or `ALWAYS`."""
+    outside: bool
+    """Whether it reaches outside this process: then a trial gets a canned answer."""
+    keep_bytes: bool = False
+    """Whether strings that are not UTF-8 arrive as bytes instead of being repaired."""
+
+
+async def answer(call: HostCall, functions: Mapping[str, HostFunction]) -> Any:
+    """Perform a host call for the unit in flight.
+
+    Raises:
+        MicroAgiError: it is not granted, not available in a trial, or it failed.
+    """
+    function = functions.get(call.function)
+    if function is None or not _granted(function, call.frame):
+        facts = LuaFacts(
+            kind="PermissionDenied",
+            message=f"`{call.function}` is not granted to `{call.unit.id}`",
+            retryable=False,
+        )
+        raise tool_failed(facts, where=call.unit.id, fix="add the module to `modules`")
+    if function.outside and call.context.trial is not None:
+        return canned(call.function, call.context.trial)
+    return await function.run(call)
+
+
+def _granted(function: HostFunction, frame: Frame) -> bool:
+    return function.module == ALWAYS or function.module in frame.granted
+
+
+def canned(function: str, trial: Trial) -> Any:
+    """Return the answer a test gives for a function; `{"error": "…"}` makes it fail.
+
+    Raises:
+        MicroAgiError: the test has none, or it says to fail.
+    """
+    if function not in trial.host:
+        raise _unavailable(function)
+    value = trial.host[function]
+    match value:
+        case {"error": str(message), **rest} if not rest.keys() - {"kind", "retryable"}:
+            kind = str(rest.get("kind", "Internal"))
+            facts = LuaFacts(kind=kind, message=message, retryable=bool(rest.get("retryable")))
+            raise tool_failed(facts)
+    return value
+
+
+def _unavailable(function: str) -> MicroAgiError:
+    return tool_failed(
+        LuaFacts(
+            kind="Unavailable",
+            message=f"`{function}` is not available in a trial",
+            retryable=False,
+        ),
+        fix=f'give the test a canned answer: "host": {{"{function}": …}}',
+    )

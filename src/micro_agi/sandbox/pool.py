@@ -1,0 +1,308 @@
+"""Run units in locked workers: the one way to execute code that nobody trusts.
+
+Invariants: a worker serves one tenant and one call at a time; whatever it sends is checked;
+a call that is cancelled, stopped or misbehaves costs its worker, and nobody else anything. A
+nested call (`funcs.call`) never waits for a place in the pool, so a full pool cannot
+deadlock on itself; its depth is bounded instead.
+
+Source: spec/sandbox.md 6; DESIGN 7.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
+from micro_agi.sandbox.conversation import Request, converse
+from micro_agi.sandbox.failure import limit_reached
+from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
+from micro_agi.sandbox.host.calls import Frame, HostFunction
+from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.modules import is_privileged
+from micro_agi.sandbox.unit import Unit
+from micro_agi.sandbox.wire import CALL, CHECK
+from micro_agi.sandbox.worker_channel import Tenant, Worker
+from micro_agi.security.actor import Actor
+from micro_agi.security.context import CallContext, Trial
+from micro_agi.security.policy import Scope
+from micro_agi.values import Json
+
+SPARES = 2
+"""Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
+IDLE_S = 30.0
+RETIRE_AFTER_CALLS = 5000
+RETIRE_AFTER_S = 30.0
+"""Half of the worker's own CPU limit, so that limit never hits an innocent call."""
+RETIRE_AFTER_UNITS = 256
+
+_encode = msgspec.msgpack.Encoder().encode
+
+CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
+"""For running a chunk without calling it: nothing is allowed, nothing reaches outside."""
+
+
+class Pool:
+    """All Lua workers of one runtime. `start` and `close` on the same event loop."""
+
+    def __init__(
+        self,
+        *,
+        host: Mapping[str, HostFunction],
+        limits: Limits | None = None,
+        workers: int = 16,
+        minimum: Level = "D",
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Prepare a pool; nothing runs before `start`.
+
+        `without` leaves layers out (`namespaces`, `landlock`, `seccomp`): for tests and
+        measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
+        """
+        self._host = host
+        self._limits = limits or Limits()
+        self._workers = workers
+        self._minimum: Level = minimum
+        self._without = without
+        self._server: ForkServer | None = None
+        self._starting = asyncio.Lock()
+        self._places = asyncio.Semaphore(workers)
+        self._spares: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._refill: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Start the zygote and the first spares; does nothing when they run.
+
+        Raises:
+            SandboxUnavailable: this machine confines less than asked for.
+        """
+        await self._running_server()
+        self._order_spares()
+
+    async def close(self) -> None:
+        """End every worker and the zygote. Calls in flight fail."""
+        self._closed = True
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if self._refill is not None:
+            self._refill.cancel()
+            await asyncio.gather(self._refill, return_exceptions=True)
+        for worker in (*self._spares, *self._idle, *self._busy):
+            worker.kill("the pool was closed")
+        self._spares.clear()
+        self._idle.clear()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.close()
+
+    @property
+    def level(self) -> str:
+        """The isolation level, "" before the start."""
+        return self._server.isolation.level if self._server is not None else ""
+
+    def report(self) -> Isolation:
+        """Return the level, the layers in force and the missing ones with their reasons."""
+        if self._server is None:
+            raise SandboxUnavailable("the sandbox is not running", fix="start it first")
+        return self._server.isolation
+
+    async def call(
+        self,
+        unit: Unit,
+        args: Sequence[Any],
+        *,
+        context: CallContext,
+        limits: Limits | None = None,
+        keep_bytes: bool = False,
+    ) -> Json:
+        """Call a unit's method and return its first result as JSON.
+
+        With `keep_bytes`, strings that are not UTF-8 stay bytes, for Lua calling Lua.
+
+        Raises:
+            ToolFailed: the code raised or returned an error; `failure.facts_of` has its facts.
+            LimitReached: it used too much time, memory, output, depth or host calls.
+            SandboxUnavailable: no worker could be started.
+        """
+        limits = limits or self._limits
+        request = _request(CALL, unit, args, context, limits)
+        frame = _frame(unit, context, limits)
+        if context.depth > 0:
+            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+        async with self._places:
+            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+
+    async def check(self, unit: Unit) -> None:
+        """Parse a unit, run its chunk and find its method, without calling it.
+
+        Raises:
+            EntryInvalid: it does not parse, its chunk fails, or the method is missing.
+            LimitReached: the chunk alone used too much.
+        """
+        request = _request(CHECK, unit, (), CHECKER, self._limits)
+        frame = _frame(unit, CHECKER, self._limits)
+        try:
+            async with self._places:
+                await self._in_a_worker(request, frame, keep_bytes=False)
+        except LimitReached:
+            raise
+        except ToolFailed as error:
+            where = error.where or unit.id
+            raise EntryInvalid(error.what, where=where, fix="correct the source") from error
+
+    async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
+        tenant = Tenant(frame.context.session, is_privileged(frame.granted))
+        worker = self._take_idle(tenant) or await self._take_fresh(tenant)
+        # Waiting for a worker is not the call's fault.
+        _restart_clock(frame)
+        try:
+            return await converse(worker, request, frame, self._host, keep_bytes=keep_bytes)
+        finally:
+            self._give_back(worker)
+
+    def _take_idle(self, tenant: Tenant) -> Worker | None:
+        """Take the tenant's most recently used worker."""
+        for position in range(len(self._idle) - 1, -1, -1):
+            worker = self._idle[position]
+            if worker.tenant == tenant:
+                del self._idle[position]
+                if not worker.lost:
+                    self._busy.add(worker)
+                    return worker
+        return None
+
+    async def _take_fresh(self, tenant: Tenant) -> Worker:
+        """Take a worker that has served nobody yet."""
+        if self._idle and len(self._idle) + len(self._busy) >= self._workers:
+            self._idle.pop(0).kill("its place is needed")
+        worker: Worker | None = None
+        while self._spares and (worker is None or worker.lost):
+            worker = self._spares.pop()
+        if worker is None or worker.lost:
+            worker = await self._fork()
+        worker.tenant = tenant
+        self._busy.add(worker)
+        self._order_spares()
+        return worker
+
+    def _give_back(self, worker: Worker) -> None:
+        self._busy.discard(worker)
+        worn = (
+            worker.calls >= RETIRE_AFTER_CALLS
+            or worker.computed_s >= RETIRE_AFTER_S
+            or len(worker.known) >= RETIRE_AFTER_UNITS
+        )
+        full = len(self._idle) + len(self._busy) >= self._workers
+        if worker.lost or worn or full or self._closed or not worker.at_rest:
+            worker.kill("no longer needed")
+            return
+        loop = asyncio.get_running_loop()
+        worker.idle_since = loop.time()
+        self._idle.append(worker)
+        if self._idle_timer is None:
+            self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
+
+    def _release_idle(self) -> None:
+        """End workers that nobody used for a while; their memory goes with them."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - IDLE_S
+        for worker in [w for w in self._idle if w.lost or w.idle_since <= oldest]:
+            worker.kill("idle")
+            self._idle.remove(worker)
+        self._idle_timer = loop.call_later(IDLE_S, self._release_idle) if self._idle else None
+
+    def _order_spares(self) -> None:
+        """Have the next fresh workers made in the background."""
+        if self._closed or (self._refill is not None and not self._refill.done()):
+            return
+        self._refill = asyncio.create_task(self._make_spares(), name="sandbox spares")
+
+    async def _make_spares(self) -> None:
+        self._spares = [w for w in self._spares if not w.lost]
+        while len(self._spares) < SPARES and not self._closed:
+            try:
+                worker = await self._fork()
+            except SandboxUnavailable:
+                # The call that needs a worker will ask again, and report it.
+                return
+            self._spares.append(worker)
+
+    async def _fork(self) -> Worker:
+        """Fork a worker; a zygote that died is replaced once.
+
+        Raises:
+            SandboxUnavailable: the second one died too, or confines too little.
+        """
+        for _ in range(2):
+            server = await self._running_server()
+            try:
+                return await server.fork(frame_bytes=self._limits.frame_bytes)
+            except ZygoteLost:
+                await self._forget_server(server)
+        raise SandboxUnavailable(
+            "the process that makes workers died twice",
+            fix="`micro-agi doctor` shows what this machine offers",
+        )
+
+    async def _running_server(self) -> ForkServer:
+        async with self._starting:
+            if self._closed:
+                raise SandboxUnavailable("the sandbox is closed")
+            if self._server is None:
+                self._server = await ForkServer.start(
+                    self._limits, minimum=self._minimum, without=self._without
+                )
+            return self._server
+
+    async def _forget_server(self, server: ForkServer) -> None:
+        async with self._starting:
+            if self._server is server:
+                self._server = None
+                await server.close()
+
+
+def _request(
+    op: int, unit: Unit, args: Sequence[Any], context: CallContext, limits: Limits
+) -> Request:
+    """Encode what to ask a worker, within the limits that can be checked before."""
+    if context.depth > limits.depth:
+        raise limit_reached(
+            f"calls within calls are {context.depth} deep, the limit is {limits.depth}",
+            where=unit.id,
+            fix="call it from further outside",
+        )
+    packed = _encode(list(args))
+    if len(packed) > limits.args_bytes:
+        raise limit_reached(
+            f"the arguments take {len(packed)} bytes, the limit is {limits.args_bytes}",
+            where=unit.id,
+            fix="pass less, or in parts",
+            kind="Invalid",
+        )
+    return Request(
+        op=op,
+        unit=unit,
+        args=packed,
+        count=len(args),
+        now_ns=context.trial.now_ns if context.trial is not None else None,
+        result_bytes=limits.result_bytes,
+    )
+
+
+def _frame(unit: Unit, context: CallContext, limits: Limits) -> Frame:
+    return Frame(
+        unit=unit, context=context, limits=limits, granted=unit.all_modules(), started=0.0, ends=0.0
+    )
+
+
+def _restart_clock(frame: Frame) -> None:
+    now = asyncio.get_running_loop().time()
+    frame.started = now
+    frame.ends = now + frame.limits.total_s
+    if frame.context.deadline is not None:
+        frame.ends = min(frame.ends, frame.context.deadline)

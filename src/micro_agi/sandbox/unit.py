@@ -1,0 +1,52 @@
+"""Describe what a worker runs: a chunk of Lua, its method, its grants and its imports.
+
+A unit is content-addressed. Workers keep compiled chunks by hash, so two entries with the
+same content share one, and a changed entry can never run old code.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from micro_agi.values import content_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One entry with code: `function.lua`, `library.lua` or `process.lua`."""
+
+    id: str
+    """Registry id; it names the chunk in error messages."""
+    source: str
+    method: str = ""
+    """Which field of the returned table to call; a library needs none."""
+    modules: tuple[str, ...] = ()
+    """Granted modules: the only ones that exist for the chunk."""
+    imports: tuple[tuple[str, "Unit"], ...] = ()
+    """Alias and unit of each import."""
+    hash: str = ""
+    """Of all the above; computed when not given."""
+
+    def __post_init__(self) -> None:
+        if not self.hash:
+            object.__setattr__(self, "hash", content_hash(self._content()))
+
+    def _content(self) -> dict[str, Any]:
+        imports = [[alias, unit.hash] for alias, unit in self.imports]
+        facts = {"id": self.id, "source": self.source, "method": self.method}
+        return {**facts, "modules": list(self.modules), "imports": imports}
+
+    def all_units(self) -> dict[str, "Unit"]:
+        """Return this unit and everything it imports, by hash."""
+        units = {self.hash: self}
+        for _, imported in self.imports:
+            units |= imported.all_units()
+        return units
+
+    def all_modules(self) -> frozenset[str]:
+        """Return every module that this unit or one of its imports was granted.
+
+        A worker cannot be trusted to say which library asked, so a host call is checked
+        against all of them; that an importer's grants cover its imports' is decided
+        where the unit is built.
+        """
+        return frozenset(self.modules).union(*(u.all_modules() for _, u in self.imports))

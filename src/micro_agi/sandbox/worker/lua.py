@@ -1,0 +1,76 @@
+"""Make the Lua state that every worker inherits, with nothing of Python reachable in it.
+
+The trusted prelude is the worker's main loop: it reads and writes frames on fd 0 and 1
+itself, so no Python runs per call and no Python object ever crosses into Lua. The only
+exceptions are the accelerators of `pure/`: bytes in, bytes out, never raising, held as
+upvalues of trusted code.
+
+Source: spec/sandbox.md 1.4 (escapes of lupa, all closed by this), 1.5, 7 (trap 1).
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lupa import lua54
+
+from micro_agi.sandbox.worker.pure import digest, schema, transfer
+
+HERE = Path(__file__).parent
+LOCAL_ZONE = Path("/etc/localtime")
+STDIO_BUFFER = 65536
+
+ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
+    **digest.ACCELERATORS,
+    **schema.ACCELERATORS,
+    **transfer.ACCELERATORS,
+}
+
+
+def now() -> bytes:
+    """Return the wall clock in nanoseconds since 1970, as eight bytes."""
+    return struct.pack("<q", time.time_ns())
+
+
+def seed() -> bytes:
+    """Return sixteen random bytes from the kernel."""
+    return os.urandom(16)
+
+
+def prepare(heap_bytes: int) -> Callable[[], None]:
+    """Build and compile everything; return the main loop, which never returns.
+
+    The heap limit holds for all that a guest allocates; the prelude's share is about 1 MB.
+    """
+    runtime = lua54.LuaRuntime(
+        encoding=None, register_eval=False, register_builtins=False, max_memory=heap_bytes
+    )
+    # The first read or write of a stream asks fstat for a buffer size, which the filter
+    # would punish; so the buffers are allocated here.
+    runtime.execute(
+        f'io.stdin:setvbuf("full", {STDIO_BUFFER}) io.stdout:setvbuf("full", {STDIO_BUFFER})'.encode()
+    )
+    runtime.execute(b"python = nil package.loaded.python = nil require = nil")
+    prelude = (HERE / "prelude.lua").read_bytes()
+    start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")
+    settings = runtime.table()
+    for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
+        settings[name.encode()] = function
+    settings[b"local_zone"] = _local_zone()
+    for file in sorted((HERE / "modules").glob("*.lua")):
+        # The brackets tell the prelude's stack reader that a frame is not a guest's.
+        name = f"=({file.stem})".encode()
+        settings[f"module.{file.stem}".encode()] = runtime.compile(
+            file.read_bytes(), name=name, mode=b"t"
+        )
+    loop: Callable[[], None] = start(settings)
+    return loop
+
+
+def _local_zone() -> bytes:
+    try:
+        return LOCAL_ZONE.read_bytes()
+    except OSError:
+        return b""

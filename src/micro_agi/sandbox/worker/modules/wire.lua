@@ -1,0 +1,192 @@
+-- Speak the wire: msgpack frames on fd 0 and 1. Trusted; runs before any guest code.
+--
+-- The encoder never runs guest code: it reads tables with next, rawlen and rawget only, so
+-- no metamethod of a guest fires here. Map keys are sorted, because Lua's own order differs
+-- from state to state and a replay compares bytes. The decoder reads the parent alone.
+--
+-- Conversions: spec/runtime.md 1.5 (Lua to host) and 4.5 (host to Lua).
+
+local core = ...
+
+local io, exit, error, type, tostring = io, os.exit, error, type, tostring
+local next, rawget, rawlen, sort, concat = next, rawget, rawlen, table.sort, table.concat
+local pack, unpack, byte, sub, char = string.pack, string.unpack, string.byte, string.sub, string.char
+local is_integer, valid_utf8, setmetatable = math.type, utf8.len, setmetatable
+local stdin, stdout = io.stdin, io.stdout
+local read, write, flush = stdin.read, stdout.write, stdout.flush
+
+local MAX_DEPTH = 64
+local WEAK = { __mode = "k" }
+
+-- Lua has one empty table, JSON has two. Which of them a decoded one was is remembered here
+-- as long as the table lives; a new pair for each call keeps old keys from piling up.
+local marks = { objects = setmetatable({}, WEAK), lists = setmetatable({}, WEAK) }
+core.marks = marks
+
+function core.forget_marks()
+  if next(marks.objects) then marks.objects = setmetatable({}, WEAK) end
+  if next(marks.lists) then marks.lists = setmetatable({}, WEAK) end
+end
+
+------------------------------------------------------------------------------------ encode
+local budget = 0 -- bytes the frame under construction may still take
+
+local function spend(bytes)
+  budget = budget - bytes
+  if budget < 0 then error(core.too_large, 0) end
+end
+
+local function put_text(text, out, n)
+  local length = #text
+  spend(length + 5)
+  if not valid_utf8(text) then out[n + 1] = pack(">BI4", 0xc6, length)
+  elseif length < 32 then out[n + 1] = char(0xa0 + length)
+  else out[n + 1] = pack(">BI4", 0xdb, length) end
+  out[n + 2] = text
+  return n + 2
+end
+
+local put
+
+local function put_list(list, length, out, n, depth)
+  spend(5)
+  n = n + 1
+  if length < 16 then out[n] = char(0x90 + length) else out[n] = pack(">BI4", 0xdd, length) end
+  for i = 1, length do n = put(rawget(list, i), out, n, depth) end
+  return n
+end
+
+local function put_map(map, out, n, depth)
+  local keys, values, count = {}, {}, 0
+  for key, value in next, map do
+    local text = key
+    if type(key) ~= "string" then text = core.plain_text(key) end
+    if values[text] == nil then
+      count = count + 1
+      keys[count] = text
+    end
+    values[text] = value
+  end
+  sort(keys)
+  spend(5)
+  n = n + 1
+  if count < 16 then out[n] = char(0x80 + count) else out[n] = pack(">BI4", 0xdf, count) end
+  for i = 1, count do
+    local key = keys[i]
+    n = put(values[key], out, put_text(key, out, n), depth)
+  end
+  return n
+end
+
+function put(value, out, n, depth)
+  local kind = type(value)
+  if kind == "string" then return put_text(value, out, n) end
+  if kind == "table" then
+    if core.is_object(value) then return put_text(core.plain_text(value), out, n) end
+    if depth > MAX_DEPTH then error("a value is nested too deeply (or contains itself)", 0) end
+    local length = rawlen(value)
+    -- An empty table is a map, unless it came from an empty list and still is one.
+    if length > 0 or marks.lists[value] and next(value) == nil then
+      return put_list(value, length, out, n, depth + 1)
+    end
+    return put_map(value, out, n, depth + 1)
+  end
+  n = n + 1
+  spend(9)
+  if kind == "number" then
+    if is_integer(value) ~= "integer" then out[n] = pack(">Bd", 0xcb, value)
+    elseif value >= 0 and value < 128 then out[n] = char(value)
+    else out[n] = pack(">Bi8", 0xd3, value) end
+  elseif kind == "boolean" then out[n] = value and "\xc3" or "\xc2"
+  elseif kind == "nil" then out[n] = "\xc0"
+  else return put_text(core.plain_text(value), out, n - 1) end
+  return n
+end
+
+-- Build a frame of an operation and its parts. The list part, if any, keeps its nils.
+function core.frame(limit, op, value, list, length)
+  budget = limit
+  local out = { "", "", "" }
+  local n = 3
+  if value ~= nil or not list then n = put(value, out, n, 0) end
+  if list then n = put_list(list, length, out, n, 0) end
+  out[2] = char(0x92 + (value ~= nil and list and 1 or 0))
+  out[3] = char(op)
+  local payload = concat(out, "", 2, n)
+  return pack("<I4", #payload) .. payload
+end
+
+------------------------------------------------------------------------------------ decode
+local take
+
+local function take_list(s, at, count)
+  local list = {}
+  for i = 1, count do list[i], at = take(s, at) end
+  if count == 0 then marks.lists[list] = true end
+  return list, at, count
+end
+
+local function take_map(s, at, count)
+  local map = {}
+  for _ = 1, count do
+    local key
+    key, at = take(s, at)
+    map[key], at = take(s, at)
+  end
+  if count == 0 then marks.objects[map] = true end
+  return map, at
+end
+
+local function sized(format, taker)
+  return function(s, at)
+    local count
+    count, at = unpack(format, s, at)
+    return taker(s, at, count)
+  end
+end
+
+local function fixed(format)
+  return function(s, at) return unpack(format, s, at) end
+end
+
+local TAKERS = {
+  [0xc0] = function(_, at) return nil, at end,
+  [0xc2] = function(_, at) return false, at end,
+  [0xc3] = function(_, at) return true, at end,
+  [0xc4] = fixed(">s1"), [0xc5] = fixed(">s2"), [0xc6] = fixed(">s4"),
+  [0xca] = fixed(">f"), [0xcb] = fixed(">d"),
+  [0xcc] = fixed(">B"), [0xcd] = fixed(">I2"), [0xce] = fixed(">I4"), [0xcf] = fixed(">i8"),
+  [0xd0] = fixed(">b"), [0xd1] = fixed(">i2"), [0xd2] = fixed(">i4"), [0xd3] = fixed(">i8"),
+  [0xd9] = fixed(">s1"), [0xda] = fixed(">s2"), [0xdb] = fixed(">s4"),
+  [0xdc] = sized(">I2", take_list), [0xdd] = sized(">I4", take_list),
+  [0xde] = sized(">I2", take_map), [0xdf] = sized(">I4", take_map),
+}
+
+function take(s, at)
+  local first = byte(s, at)
+  if first < 0x80 then return first, at + 1 end
+  if first < 0x90 then return take_map(s, at + 1, first - 0x80) end
+  if first < 0xa0 then return take_list(s, at + 1, first - 0x90) end
+  if first < 0xc0 then
+    local last = at + first - 0xa0
+    return sub(s, at + 1, last), last + 1
+  end
+  if first >= 0xe0 then return first - 256, at + 1 end
+  return TAKERS[first](s, at + 1)
+end
+
+----------------------------------------------------------------------------------- streams
+function core.send(frame)
+  write(stdout, frame)
+  flush(stdout)
+end
+
+-- Return the parent's next message, a list; the process ends when the parent hung up.
+function core.receive()
+  local header = read(stdin, 4)
+  if not header or #header < 4 then exit(0, false) end
+  local length = unpack("<I4", header)
+  local payload = read(stdin, length)
+  if not payload or #payload < length then exit(0, false) end
+  return (take(payload, 1))
+end

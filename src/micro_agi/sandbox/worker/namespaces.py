@@ -1,0 +1,65 @@
+"""Move the zygote into empty namespaces: no other process, network, or file to see.
+
+Done once per zygote; its workers inherit it. Often refused in containers and on systems
+that restrict user namespaces: then the other layers carry the sandbox (level B).
+
+Source: spec/sandbox.md 2.2; the empty root is a read-only tmpfs without one file.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+from micro_agi.sandbox.worker.syscalls import LIBC, Machine, fail
+
+NEW_MOUNTS = 0x20000
+NEW_UTS = 0x4000000
+NEW_IPC = 0x8000000
+NEW_USER = 0x10000000
+NEW_PIDS = 0x20000000
+NEW_NETWORK = 0x40000000
+
+READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT = 1, 2, 4, 8, 32
+RECURSIVE, PRIVATE = 1 << 14, 1 << 18
+DETACH = 2
+INERT = NO_SETUID | NO_DEVICES | NO_EXEC
+
+
+def unshare() -> tuple[bool, str]:
+    """Enter new namespaces; return whether we are in them, and what the kernel refused.
+
+    Once inside, the next fork becomes process 1 of the new process namespace.
+    """
+    user, group = os.getuid(), os.getgid()
+    flags = NEW_USER | NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_PIDS | NEW_NETWORK
+    if LIBC.unshare(flags) != 0:
+        return False, str(fail("unshare"))
+    try:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    except OSError as error:
+        return True, f"identity map: {errno.errorcode.get(error.errno or 0, 'refused')}"
+    return True, ""
+
+
+def enter_empty_root(machine: Machine) -> None:
+    """Replace `/` by an empty read-only tmpfs. Open file descriptors stay usable."""
+    _mount(None, b"/", None, RECURSIVE | PRIVATE)
+    # Any directory that exists will do as the place for the new root.
+    place = b"/tmp" if os.path.isdir("/tmp") else b"/dev"  # noqa: S108 - only a mount point
+    _mount(b"none", place, b"tmpfs", INERT, b"size=4k,nr_inodes=4,mode=0555")
+    os.chdir(place)
+    if LIBC.syscall(machine.numbers["pivot_root"], b".", b".") != 0:
+        raise fail("pivot_root")
+    if LIBC.umount2(b".", DETACH) != 0:
+        raise fail("umount2")
+    os.chdir("/")
+    _mount(b"none", b"/", None, REMOUNT | READ_ONLY | INERT)
+
+
+def _mount(
+    source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None
+) -> None:
+    if LIBC.mount(source, target, kind, flags, data) != 0:
+        raise fail("mount")

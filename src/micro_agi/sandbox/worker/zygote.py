@@ -1,0 +1,169 @@
+"""Fork locked Lua workers on request: the program `python -I -S -B zygote.py …`.
+
+The parent starts it with an empty environment and never forks itself, because its own
+memory holds keys. Everything a worker needs is loaded and compiled here, before the
+namespaces close: afterwards no file can be opened. One request on the control socket is
+one forked worker; end of file is the order to go, and takes every worker along.
+
+Arguments: control fd, heap bytes, layers to leave out (comma-separated), import paths.
+Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
+"""
+
+import array
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Only what the parent says is importable: `-I -S` gave us the standard library alone.
+sys.path.extend(sys.argv[4:])
+
+from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp  # noqa: E402
+from micro_agi.sandbox.worker.lockdown import Lock, lock  # noqa: E402
+from micro_agi.sandbox.worker.syscalls import (  # noqa: E402
+    PR_SET_DUMPABLE,
+    PR_SET_PDEATHSIG,
+    prctl,
+    this_machine,
+)
+
+PAGE_BYTES = 4096
+SLACK_BYTES = 64 << 20
+"""Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
+CPU_S = 60
+FAILED = 1
+
+
+@dataclass(slots=True)
+class Layers:
+    """What confines the workers of this zygote, and why the rest is missing."""
+
+    present: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def tell(self, name: str, problem: str = "") -> None:
+        if problem:
+            self.missing.append(f"{name}: {problem}")
+        else:
+            self.present.append(name)
+
+    def as_bytes(self) -> bytes:
+        return "\n".join([",".join(self.present), *self.missing]).encode()
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    heap_bytes = int(sys.argv[2])
+    without = set(sys.argv[3].split(","))
+    null = os.open(os.devnull, os.O_RDWR)
+    serve = lua.prepare(heap_bytes)
+    layers = Layers()
+    plan = _plan(heap_bytes, without, layers)
+    if plan is None:
+        control.send(layers.as_bytes())
+        return
+    plan = _enter_namespaces(plan, without, layers)
+    prctl(PR_SET_DUMPABLE, 0)
+    # The kernel reaps: a pidfd tells the parent about the end of a worker.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()
+    control.send(layers.as_bytes())
+    _serve_forks(control, null, plan, serve)
+
+
+def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
+    machine = this_machine()
+    if machine is None or "seccomp" in without or not seccomp.available():
+        layers.tell("seccomp", "left out" if "seccomp" in without else "not available here")
+        return None
+    layers.tell("seccomp")
+    layers.tell("limits")
+    abi = 0 if "landlock" in without else landlock.version()
+    left_out = "left out" if "landlock" in without else "the kernel has none"
+    layers.tell("landlock", "" if abi else left_out)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return Lock(
+        machine=machine,
+        filter_code=seccomp.program(machine),
+        landlock_abi=abi,
+        address_bytes=pages * PAGE_BYTES + heap_bytes + SLACK_BYTES,
+        cpu_s=CPU_S,
+        zygote=os.getpid(),
+    )
+
+
+def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
+    """Unshare, and go on in a child that is process 1 there; the outer process waits."""
+    if "namespaces" in without:
+        layers.tell("namespaces", "left out")
+        return plan
+    inside, problem = namespaces.unshare()
+    layers.tell("namespaces", problem)
+    if not inside:
+        return plan
+    inner = os.fork()
+    if inner:
+        os.closerange(3, 256)
+        _, status = os.waitpid(inner, 0)
+        os._exit(os.waitstatus_to_exitcode(status) and FAILED)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    try:
+        namespaces.enter_empty_root(plan.machine)
+        layers.tell("empty root")
+    except OSError as error:
+        layers.tell("empty root", str(error))
+    return Lock(
+        machine=plan.machine,
+        filter_code=plan.filter_code,
+        landlock_abi=plan.landlock_abi,
+        address_bytes=plan.address_bytes,
+        cpu_s=plan.cpu_s,
+        zygote=os.getpid(),
+    )
+
+
+def _serve_forks(
+    control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]
+) -> None:
+    while True:
+        request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
+        if not request:
+            os._exit(0)
+        channel = array.array("i", ancillary[0][2][:4])[0]
+        worker = _fork_worker(channel, null, plan, serve)
+        os.close(channel)
+        try:
+            handle = os.pidfd_open(worker)
+        except OSError:
+            # It is dead already and reaped; the parent sees a worker without a handle.
+            control.send(struct.pack("<i", worker))
+            continue
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
+        control.sendmsg([struct.pack("<i", worker)], [rights])
+        os.close(handle)
+
+
+def _fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
+    worker = os.fork()
+    if worker:
+        return worker
+    # Whatever happens from here on, this process must never return into the fork loop.
+    try:
+        os.dup2(channel, 0)
+        os.dup2(channel, 1)
+        os.dup2(null, 2)
+        os.closerange(3, 256)
+        lock(plan)
+        serve()
+    finally:
+        os._exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Hold the parent's end of one worker: its socket, its process handle, its state.
+
+Strict: the worker may speak only when it is asked, exactly one frame at a time, no longer
+than allowed. Anything else is treated as an attack and kills it. Killing goes through the
+pidfd, so a reused process id is never hit.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from micro_agi.sandbox.wire import HEADER
+
+READ_BYTES = 1 << 18
+
+_decoder = msgspec.msgpack.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whom a worker may serve: one session, and within it operator's or generated code.
+
+    A guest that broke its interpreter would own whatever runs in the worker afterwards, so
+    code with the operator's grants never shares a worker with code a model wrote.
+    """
+
+    session: str
+    privileged: bool
+
+
+class WorkerLost(Exception):
+    """The worker is gone: `reason` is `ended`, `wall`, `total`, or how it broke the protocol."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Worker:
+    """One locked worker process. Belongs to the event loop that made it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channel: socket.socket,
+        process: int | None,
+        *,
+        frame_bytes: int,
+    ) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._fd = channel.fileno()
+        self._process = process
+        self._frame_bytes = frame_bytes
+        self._received = bytearray()
+        self._unsent = memoryview(b"")
+        self._waiter: asyncio.Future[list[Any]] | None = None
+        self.lost = ""
+        """Why it is gone; "" while it lives."""
+        self.tenant: Tenant | None = None
+        self.at_rest = True
+        """No call in flight: it may be reused."""
+        self.known: set[str] = set()
+        """Hashes of the units it has compiled."""
+        self.calls = 0
+        self.computed_s = 0.0
+        self.idle_since = 0.0
+        loop.add_reader(self._fd, self._on_readable)
+
+    def send(self, payload: bytes) -> None:
+        """Write one frame; what the socket does not take at once follows from the loop."""
+        if self.lost:
+            raise WorkerLost(self.lost)
+        data = HEADER.pack(len(payload)) + payload
+        try:
+            sent = self._channel.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.kill("ended")
+            raise WorkerLost(self.lost) from error
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self._loop.add_writer(self._fd, self._on_writable)
+
+    async def receive(self) -> list[Any]:
+        """Return the next message, a list that starts with its operation.
+
+        Raises:
+            WorkerLost: it ended, was killed, or sent what no worker of ours sends.
+        """
+        if self.lost:
+            raise WorkerLost(self.lost)
+        assert self._waiter is None, "one call in flight per worker"
+        self._waiter = self._loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def kill(self, reason: str) -> None:
+        """End the process and give everything back; a second time does nothing."""
+        if self.lost:
+            return
+        self.lost = reason
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        if self._process is not None:
+            try:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            os.close(self._process)
+            self._process = None
+        self._channel.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(WorkerLost(reason))
+
+    def _on_writable(self) -> None:
+        try:
+            sent = self._channel.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.kill("ended")
+            return
+        self._unsent = self._unsent[sent:]
+        if not self._unsent:
+            self._loop.remove_writer(self._fd)
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._channel.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.kill("ended")
+        elif self._waiter is None or self._waiter.done():
+            self.kill("it sent something nobody asked for")
+        else:
+            self._received += data
+            self._complete()
+
+    def _complete(self) -> None:
+        """Hand over a complete frame, wait for the rest of one, or end the worker."""
+        have = len(self._received) - HEADER.size
+        if have < 0:
+            return
+        (length,) = HEADER.unpack_from(self._received)
+        if length > self._frame_bytes:
+            self.kill(f"a frame of {length} bytes is more than {self._frame_bytes}")
+        elif have > length:
+            self.kill("bytes after the end of a frame")
+        elif have == length:
+            self._deliver(bytes(self._received[HEADER.size :]))
+            self._received.clear()
+
+    def _deliver(self, payload: bytes) -> None:
+        try:
+            message = _decoder.decode(payload)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            self.kill("a frame that is not msgpack")
+            return
+        if type(message) is not list or not message or type(message[0]) is not int:
+            self.kill("a message that is not a list with an operation")
+            return
+        assert self._waiter is not None, "checked by the reader"
+        self._waiter.set_result(message)

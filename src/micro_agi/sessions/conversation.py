@@ -1,0 +1,125 @@
+"""Derive the conversation from the events of a session.
+
+Pure. The same function serves a live turn (`apply` for each event as it happens) and a
+restart (`derive` over the journal), so both always agree.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from micro_agi.messages import (
+    AnyEvent,
+    Compacted,
+    Message,
+    Part,
+    StepFinished,
+    Text,
+    ToolCallFinished,
+    ToolLoaded,
+    TurnStarted,
+    Usage,
+    message,
+)
+
+INTERRUPTED = '{"code": "tool.interrupted", "what": "interrupted, outcome unknown"}'
+"""What the model reads as the result of a call whose outcome was never committed."""
+
+SUMMARY_TITLE = "Conversation summary:\n\n"
+TRUNCATED = (
+    "Your previous output was cut at its token limit and the incomplete tool calls in it were "
+    "discarded. Write less, or make the calls one at a time."
+)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """The messages a model gets after the system prompt, and what the session has loaded."""
+
+    messages: list[Message] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    """Ids of tools loaded at run time, in order, each once."""
+    turn: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    agent: str = ""
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take one event into account; events that change no message are ignored."""
+        match event:
+            case TurnStarted():
+                self.close_calls()
+                self.turn, self.agent = event.turn, event.agent
+                self._add_user(event.message)
+            case StepFinished():
+                self.close_calls()
+                self._add_step(event)
+            case ToolCallFinished():
+                self.messages.append(
+                    Message(
+                        role="tool",
+                        parts=(Text(event.content),),
+                        tool_call_id=event.call_id,
+                        name=event.name,
+                    )
+                )
+            case ToolLoaded():
+                if event.tool not in self.loaded:
+                    self.loaded.append(event.tool)
+            case Compacted():
+                summary = message("system", SUMMARY_TITLE + event.summary)
+                self.messages[: event.dropped] = [summary, *event.restated]
+            case _:
+                pass
+
+    def close_calls(self) -> None:
+        """Answer every call of the last assistant message that has no result yet.
+
+        Providers reject a call without a result; after a crash there may be some.
+        """
+        for call_id, name in self.open_calls():
+            self.messages.append(
+                Message(role="tool", parts=(Text(INTERRUPTED),), tool_call_id=call_id, name=name)
+            )
+
+    def open_calls(self) -> list[tuple[str, str]]:
+        """Return (id, name) of the last assistant message's calls that have no result."""
+        answered = set()
+        for msg in reversed(self.messages):
+            if msg.role == "tool":
+                answered.add(msg.tool_call_id)
+            elif msg.role == "assistant":
+                return [(c.id, c.name) for c in msg.tool_calls if c.id not in answered]
+            else:
+                return []
+        return []
+
+    def _add_user(self, new: Message) -> None:
+        """Append a user message, or join it to an unanswered one before it."""
+        last = self.messages[-1] if self.messages else None
+        if last is not None and last.role == "user" and last.name == new.name:
+            joined = (*last.parts[:-1], *_joined(last.parts[-1:], new.parts[:1]), *new.parts[1:])
+            self.messages[-1] = Message(role="user", parts=joined, name=last.name)
+        else:
+            self.messages.append(new)
+
+    def _add_step(self, step: StepFinished) -> None:
+        self.usage = self.usage.plus(step.usage)
+        self.cost_usd += step.cost_usd or 0.0
+        if step.message.parts or step.message.tool_calls:
+            self.messages.append(step.message)
+        if step.truncated:
+            self.messages.append(message("developer", TRUNCATED))
+
+
+def _joined(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[Part, ...]:
+    if left and right and isinstance(left[0], Text) and isinstance(right[0], Text):
+        return (Text(f"{left[0].text}\n\n{right[0].text}"),)
+    return (*left, *right)
+
+
+def derive(events: Iterable[AnyEvent]) -> Conversation:
+    """Rebuild a conversation from all events of its session, oldest first."""
+    conversation = Conversation()
+    for event in events:
+        conversation.apply(event)
+    return conversation

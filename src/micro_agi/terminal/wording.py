@@ -1,0 +1,161 @@
+"""Say each event in words, the same for every kind of terminal.
+
+Tool lines are seed 000's, to the letter. Everything else that a person should know of a
+turn is a *remark*: a line or two that says it once. An event that says nothing of its own
+(a step began, a tool's entry was written) has no remark here; a live screen may still
+draw it.
+"""
+
+from micro_agi.messages import (
+    AnyEvent,
+    ApprovalAnswered,
+    Compacted,
+    Errored,
+    LimitHit,
+    Question,
+    StepFinished,
+    ToolCallFinished,
+    ToolLoaded,
+    TurnFinished,
+    Usage,
+    Warned,
+)
+from micro_agi.settings import PREFIX
+from micro_agi.terminal.text import counted, facts, first_line, money, printable
+
+RAISED_BY = {
+    "steps": "max_steps",
+    "tool calls": "max_tool_calls",
+    "wall clock": "turn_timeout_s",
+    "tokens": "turn_budget_tokens",
+    "money": "turn_budget_usd",
+}
+"""From the name of a limit to the setting that holds it."""
+
+
+def tool_line(event: ToolCallFinished) -> str:
+    """Return seed 000's line for a finished call.
+
+    >>> tool_line(ToolCallFinished(call_id="1", name="clock", tool="", content=""))
+    '  [clock] ok'
+    """
+    return f"  [{first_line(event.name)}] {tool_outcome(event)}"
+
+
+def tool_outcome(event: ToolCallFinished) -> str:
+    """Return `ok`, or `error: ` and the first line of what went wrong."""
+    if event.error is None:
+        return "ok"
+    return f"error: {first_line(str(event.error.get('what') or 'failed'))}"
+
+
+def loaded_line(event: ToolLoaded) -> str:
+    """Return seed 000's line for a tool that joined the session."""
+    return f"  [+] {first_line(event.tool)}"
+
+
+def remark(event: AnyEvent) -> str:
+    """Return what a person should be told about an event; "" for nothing."""
+    match event:
+        case Warned():
+            return _warning(event)
+        case Errored():
+            return _error(event)
+        case Compacted():
+            return (
+                f"  compacted: {counted(event.dropped, 'message')} became a summary of "
+                f"{counted(len(event.summary), 'character')}, written by {printable(event.by)}"
+            )
+        case ApprovalAnswered():
+            return _answered(event)
+        case StepFinished():
+            return _step(event)
+    return ""
+
+
+def ending(event: TurnFinished, hit: LimitHit | None) -> str:
+    """Return why a turn ended without an answer, and how to go on; "" when there is nothing to say.
+
+    `hit` is the limit that the turn ran into. A failed turn has said its error already.
+    """
+    match event.outcome:
+        case "answered":
+            return "" if event.text.strip() else "  the model ended the turn without a word"
+        case "cancelled":
+            return "  stopped; what was done up to here stays done"
+        case "limit_reached" if hit is not None:
+            return _limit(hit)
+        case "limit_reached":
+            return facts("stopped: a limit was reached", fix="say `go on` to continue")
+        case "failed":
+            return ""
+
+
+def spent(usage: Usage, cost_usd: float | None) -> str:
+    """Return tokens and money in one line; a model without a price has no money in it.
+
+    >>> spent(Usage(prompt=900, cached=100, completion=56), None)
+    '1,000 in (100 cached) · 56 out'
+    """
+    cached = f" ({usage.cached:,} cached)" if usage.cached else ""
+    parts = [f"{usage.window:,} in{cached}", f"{usage.completion:,} out"]
+    if cost_usd is not None:
+        parts.append(money(cost_usd))
+    return " · ".join(parts)
+
+
+def question_text(question: Question, *, private: bool) -> str:
+    """Return what a person is asked, without the choices."""
+    wants = "request" if question.action == "http_client.request" else f"do {question.action} on"
+    lines = [
+        f"  {printable(question.tool)} wants to {wants}",
+        f"    {printable(question.resource)}",
+        f"  for agent {printable(question.agent or 'none')}",
+    ]
+    if question.reason:
+        lines.append(f"  it says of itself: {first_line(question.reason)}")
+    if private:
+        lines.append("  careful: this address is on your machine or in your own network")
+    return "\n".join(lines)
+
+
+def _warning(event: Warned) -> str:
+    where = f" ({printable(event.where)})" if event.where else ""
+    fix = f"; {first_line(event.fix)}" if event.fix else ""
+    return f"  warning: {first_line(event.text)}{where}{fix}"
+
+
+def _error(event: Errored) -> str:
+    error = {key: str(event.error.get(key) or "") for key in ("what", "where", "fix")}
+    return facts(f"error: {error['what']}", where=error["where"], fix=error["fix"])
+
+
+def _answered(event: ApprovalAnswered) -> str:
+    """Say what was decided when no person saw the question."""
+    if event.by == "person":
+        return ""
+    asked = f"{printable(event.question.tool)} may request {printable(event.question.resource)}"
+    if event.approval == "refuse":
+        return f"  refused, since no person is here to say whether {asked}"
+    return f"  allowed once by {event.by}: {asked}"
+
+
+def _step(event: StepFinished) -> str:
+    if event.truncated:
+        return "  warning: the reply was cut inside its tool calls, so none of them was run"
+    if event.finish_reason == "length":
+        return "  warning: the answer is cut: the model reached the agent's max_tokens"
+    if event.finish_reason == "filtered":
+        return "  warning: the model's provider filtered the answer"
+    return ""
+
+
+def _limit(hit: LimitHit) -> str:
+    value = f"{hit.value:,g}" if hit.value < 1_000_000 else f"{hit.value:,.0f}"
+    unit = "" if hit.unit == hit.limit else f" {hit.unit}"
+    name = RAISED_BY.get(hit.limit)
+    more = f"; {PREFIX}{name.upper()} raises the limit" if name else ""
+    return facts(
+        f"stopped: the limit of one turn was reached: {hit.limit}, {value}{unit}",
+        fix=f"say `go on` to continue in a new turn{more}",
+    )

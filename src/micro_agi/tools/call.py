@@ -1,0 +1,231 @@
+"""Answer one tool call of a model: parse, validate, ask, run, and say what came back.
+
+Never raises for what the model or its tool did: every outcome is a `ToolCallFinished`
+that the model reads, with an error's what, where and fix when it failed. This is the
+first of the three edges that catch everything (STYLE 5.7).
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from micro_agi.errors import ArgumentsInvalid, EntryNotFound, MicroAgiError, ToolFailed
+from micro_agi.messages import AnyEvent, ToolCall, ToolCallFinished, ToolCallStarted, ToolSpec
+from micro_agi.security.context import CallContext
+from micro_agi.tools.approve import Approvals
+from micro_agi.tools.functions import Functions
+from micro_agi.tools.results import Results
+from micro_agi.values import canonical_json, nearest
+
+Emit = Callable[[AnyEvent], Awaitable[None]]
+MAX_VIOLATIONS = 20
+
+
+class ToolCaller:
+    """Runs tool calls against one registry; shared by all sessions of a runtime."""
+
+    def __init__(
+        self,
+        functions: Functions,
+        results: Results,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._functions = functions
+        self._results = results
+        self._clock = clock
+        self._validators: dict[bytes, Any] = {}
+
+    def started(self, call: ToolCall, tools: Mapping[str, ToolSpec]) -> ToolCallStarted:
+        """Return the intent event of a call, to be committed before `run`."""
+        spec = tools.get(call.name)
+        try:
+            arguments: Any = parse_arguments(call)
+        except ArgumentsInvalid:
+            arguments = call.arguments
+        if spec is None:
+            return ToolCallStarted(
+                call_id=call.id, name=call.name, tool="", arguments=arguments, replayable=True
+            )
+        try:
+            entry = self._functions.registry.get(spec.id)
+        except EntryNotFound:
+            return ToolCallStarted(
+                call_id=call.id, name=call.name, tool=spec.id, arguments=arguments, replayable=True
+            )
+        return ToolCallStarted(
+            call_id=call.id,
+            name=call.name,
+            tool=spec.id,
+            arguments=arguments,
+            tool_hash=entry.hash,
+            replayable=self._functions.replayable(entry),
+        )
+
+    async def run(
+        self,
+        call: ToolCall,
+        tools: Mapping[str, ToolSpec],
+        context: CallContext,
+        *,
+        approvals: Approvals,
+        emit: Emit,
+    ) -> ToolCallFinished:
+        """Run one call to its end and return what the model reads.
+
+        `emit` gets the approval events that arise before the call starts.
+        """
+        start = self._clock()
+        tool = tools[call.name].id if call.name in tools else ""
+        try:
+            value = await self._value(call, tools, context, approvals, emit)
+        except MicroAgiError as error:
+            return self._failed(call, tool, error, start)
+        except Exception as error:  # noqa: BLE001 - the edge of one tool call: say it, go on
+            bug = ToolFailed(
+                f"the tool failed inside the runtime: {type(error).__name__}: {error}",
+                where=tool,
+                fix="this is a bug of micro-agi; the journal of the session has the call",
+            )
+            return self._failed(call, tool, bug, start)
+        text = value if isinstance(value, str) else as_text(value)
+        shown = await self._results.shown(text)
+        return ToolCallFinished(
+            call_id=call.id,
+            name=call.name,
+            tool=tool,
+            content=shown,
+            result=value if shown is text else None,
+            error=_reported_error(value, tool),
+            duration_s=self._clock() - start,
+        )
+
+    async def _value(
+        self,
+        call: ToolCall,
+        tools: Mapping[str, ToolSpec],
+        context: CallContext,
+        approvals: Approvals,
+        emit: Emit,
+    ) -> Any:
+        spec = tools.get(call.name)
+        if spec is None:
+            near = nearest(call.name, tools) or sorted(tools)[:8]
+            raise EntryNotFound(
+                f"there is no tool `{call.name}`",
+                where=f"tool call {call.id}",
+                fix=f"loaded tools like it: {', '.join(near)}" if near else "no tool is loaded",
+            )
+        arguments = parse_arguments(call)
+        self._validate(spec, arguments)
+        return await self._functions.call(
+            spec.id,
+            [arguments],
+            context.narrowed(
+                call_id=call_key(context, call), values={**context.values, **spec.context}
+            ),
+            approvals=approvals,
+            emit=emit,
+        )
+
+    def _validate(self, spec: ToolSpec, arguments: dict[str, Any]) -> None:
+        key = canonical_json(spec.schema)
+        validator = self._validators.get(key)
+        if validator is None:
+            validator = self._validators[key] = validator_for(spec.schema, where=spec.id)
+        violations = [
+            f"{_json_path(e.instance_path)}: {e.message}" for e in validator.iter_errors(arguments)
+        ]
+        if violations:
+            more = len(violations) - MAX_VIOLATIONS
+            listed = violations[:MAX_VIOLATIONS] + ([f"and {more} more"] if more > 0 else [])
+            raise ArgumentsInvalid(
+                f"the arguments do not fit the schema of `{spec.name}`: " + "; ".join(listed),
+                where=spec.id,
+                fix="call it again with arguments that fit",
+            )
+
+    def _failed(
+        self, call: ToolCall, tool: str, error: MicroAgiError, start: float
+    ) -> ToolCallFinished:
+        facts = error.as_dict()
+        return ToolCallFinished(
+            call_id=call.id,
+            name=call.name,
+            tool=tool,
+            content=as_text({"error": facts}),
+            error=dict(facts),
+            duration_s=self._clock() - start,
+        )
+
+
+def call_key(context: CallContext, call: ToolCall) -> str:
+    """Return what names a call in its session for ever: some models reuse their own ids."""
+    return f"{context.call_id}/{call.id}"
+
+
+def parse_arguments(call: ToolCall) -> dict[str, Any]:
+    """Return a call's arguments as an object; empty text means none.
+
+    Raises: ArgumentsInvalid when they are no JSON, or no object.
+    """
+    if not call.arguments.strip():
+        return {}
+    try:
+        value = msgspec.json.decode(call.arguments)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ArgumentsInvalid(
+            f"the arguments of `{call.name}` are not JSON: {error}",
+            where=f"tool call {call.id}",
+            fix="send one JSON object",
+        ) from error
+    if not isinstance(value, dict):
+        raise ArgumentsInvalid(
+            f"the arguments of `{call.name}` are no JSON object",
+            where=f"tool call {call.id}",
+            fix="send one JSON object",
+        )
+    return value
+
+
+def validator_for(schema: Mapping[str, Any], *, where: str) -> Any:
+    """Compile a JSON Schema; references to other documents are refused, nothing is fetched.
+
+    Raises: ArgumentsInvalid saying what is wrong with the schema.
+    """
+    try:
+        return jsonschema_rs.validator_for(dict(schema), retriever=_refuse_remote)
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise ArgumentsInvalid(
+            f"the input schema is no valid JSON Schema: {said}",
+            where=where,
+            fix="correct `input_schema`",
+        ) from error
+
+
+def _refuse_remote(uri: str) -> Any:
+    raise ValueError(f"a schema may not refer to another document: {uri}")
+
+
+def as_text(value: Any) -> str:
+    """Encode a result for the model: compact JSON, keys in the order the tool gave."""
+    return msgspec.json.encode(value).decode()
+
+
+def _json_path(path: list[str | int]) -> str:
+    return "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+
+
+def _reported_error(value: Any, tool: str) -> dict[str, Any] | None:
+    """Return the error that a tool reports as `{error = …}`: the seeds' tools fail that way."""
+    if not isinstance(value, Mapping) or not value.get("error"):
+        return None
+    said = value["error"]
+    if isinstance(said, Mapping) and "what" in said:
+        return dict(said)
+    text = said if isinstance(said, str) else as_text(said)
+    return dict(ToolFailed(text, where=tool).as_dict())

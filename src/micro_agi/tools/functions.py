@@ -1,0 +1,206 @@
+"""Call a function entry: find it, work out what it may do, run it.
+
+Lua runs in a locked worker, native functions in this process; both get the context of
+exactly this call. What a function may do beyond its caller's scope is settled here and
+nowhere else: the operator's entries have the modules and hosts that the operator wrote,
+generated ones only the modules every tool may have and what a person granted.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from micro_agi.errors import EntryInvalid, LimitReached
+from micro_agi.messages import ApprovalAnswered, ApprovalAsked
+from micro_agi.registry.entry import Entry
+from micro_agi.registry.registry import Registry
+from micro_agi.registry.snapshot import Snapshot
+from micro_agi.sandbox.modules import MODULES, is_privileged
+from micro_agi.sandbox.pool import Pool
+from micro_agi.sandbox.unit import Unit
+from micro_agi.security.context import CallContext
+from micro_agi.security.policy import Scope
+from micro_agi.tools.approve import Approvals, Nobody
+from micro_agi.values import content_hash, nearest
+
+MAX_DEPTH = 8
+"""Nested `funcs.call`s: enough for any honest use, and a loop ends quickly."""
+
+REACHES_OUTSIDE = frozenset({"http_client"})
+"""Modules of generated tools whose functions have effects outside this machine's runtime."""
+
+NativeFunction = Callable[[Any, CallContext], Awaitable[Any]]
+"""A trusted function of this process: `await function(arguments, context)`."""
+
+Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
+
+
+async def unheard(_: object) -> None:
+    """Drop an event: for calls that no session listens to."""
+
+
+class Functions:
+    """Everything callable in one registry."""
+
+    def __init__(self, registry: Registry, pool: Pool) -> None:
+        self.registry = registry
+        self._pool = pool
+        self._natives: dict[str, NativeFunction] = {}
+        self._units: dict[str, Unit] = {}
+
+    def register(self, target: str, function: NativeFunction) -> None:
+        """Make `function` what entries of kind `function.native` with this `target` run."""
+        assert target not in self._natives, f"two native functions for `{target}`"
+        self._natives[target] = function
+
+    async def call(
+        self,
+        entry_id: str,
+        arguments: Sequence[Any],
+        context: CallContext,
+        *,
+        approvals: Approvals | None = None,
+        emit: Emit = unheard,
+    ) -> Any:
+        """Call an entry and return its JSON value.
+
+        Without `approvals`, what no policy answers is refused: a question cannot arise
+        inside a running call.
+        Raises: EntryNotFound, EntryInvalid, PolicyDenied, ToolFailed, LimitReached.
+        """
+        snapshot = self.registry.snapshot()
+        entry = snapshot.get(entry_id)
+        if context.depth >= MAX_DEPTH:
+            raise LimitReached(
+                f"calls are nested {MAX_DEPTH} deep",
+                where=entry_id,
+                fix="let functions return to their caller instead of calling on",
+            )
+        context = context.narrowed(
+            tool=entry_id, tool_hash=entry.hash, depth=context.depth + 1, grants=Scope()
+        )
+        context.forbid_denied("funcs.call", entry_id)
+        approvals = approvals or Approvals(self.registry, Nobody())
+        trusted = self.is_operators(entry)
+        grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
+        context = context.narrowed(grants=grants)
+        if entry.kind == "function.lua":
+            return await self._pool.call(self.unit(entry, snapshot), arguments, context=context)
+        if entry.kind == "function.native":
+            return await self._native(entry)(arguments[0] if arguments else {}, context)
+        raise EntryInvalid(
+            f"`{entry_id}` is a `{entry.kind}`, which cannot be called",
+            where=entry_id,
+            fix="call an entry of kind function.lua or function.native",
+        )
+
+    def is_operators(self, entry: Entry) -> bool:
+        """Whether the entry belongs to the operator: its modules and hosts are granted."""
+        return self.registry.is_operators(entry.namespace)
+
+    def replayable(self, entry: Entry) -> bool:
+        """Whether the entry can have no effect outside, judged by what it is granted."""
+        if entry.kind != "function.lua" or entry.data.get("imports"):
+            return False
+        modules = modules_of(entry)
+        return not is_privileged(modules) and REACHES_OUTSIDE.isdisjoint(modules)
+
+    def _native(self, entry: Entry) -> NativeFunction:
+        target = str(entry.data.get("target") or "")
+        if target not in self._natives:
+            near = ", ".join(nearest(target, self._natives) or sorted(self._natives))
+            raise EntryInvalid(
+                f"no native function is registered as `{target}`",
+                where=f"{entry.id} at data.target",
+                fix=f"registered are: {near}",
+            )
+        return self._natives[target]
+
+    def unit(self, entry: Entry, snapshot: Snapshot) -> Unit:
+        """Build what a worker runs: the source with its grants and pinned imports.
+
+        Raises: EntryInvalid when it asks for a module that it may not have, or imports
+        what is not there or is granted more than itself.
+        """
+        return self._unit(entry, snapshot, ())
+
+    def _unit(self, entry: Entry, snapshot: Snapshot, path: tuple[str, ...]) -> Unit:
+        if entry.id in path:
+            raise EntryInvalid(
+                f"imports go in a circle: {' → '.join((*path, entry.id))}", where=entry.id
+            )
+        modules = modules_of(entry)
+        trusted = self.is_operators(entry)
+        if not trusted:
+            check_generated_modules(entry.id, modules)
+        imports = []
+        for alias, target in imports_of(entry).items():
+            unit = self._unit(snapshot.get(target), snapshot, (*path, entry.id))
+            beyond = set(unit.modules) - set(modules)
+            if not trusted and beyond:
+                raise EntryInvalid(
+                    f"`{entry.id}` imports `{target}`, which has modules it lacks: "
+                    + ", ".join(sorted(beyond)),
+                    where=f"{entry.id} at data.imports.{alias}",
+                    fix="ask for those modules as well, or do without the import",
+                )
+            imports.append((alias, unit))
+        facts = [entry.id, entry.hash, *(u.hash for _, u in imports)]
+        key = content_hash(facts)
+        if key not in self._units:
+            self._units[key] = Unit(
+                id=entry.id,
+                source=str(entry.data.get("source") or ""),
+                method=str(entry.data.get("method") or ""),
+                modules=modules,
+                imports=tuple(imports),
+                hash=key,
+            )
+        return self._units[key]
+
+    def draft_unit(self, entry: Entry) -> Unit:
+        """Build the unit of an entry that is not in the registry yet: a draft."""
+        return self._unit(entry, self.registry.snapshot(), ())
+
+    async def admit(self, entry: Entry) -> None:
+        """Refuse an entry whose Lua does not load: the registry's door asks this.
+
+        Raises: EntryInvalid with the line.
+        """
+        if entry.kind == "function.lua" and not self.is_operators(entry):
+            await self._pool.check(self.draft_unit(entry))
+
+
+def modules_of(entry: Entry) -> tuple[str, ...]:
+    """Return the modules an entry asks for; an empty Lua table is an empty list."""
+    modules = entry.data.get("modules") or ()
+    if isinstance(modules, Mapping) or not all(isinstance(m, str) for m in modules):
+        return ()
+    return tuple(modules)
+
+
+def imports_of(entry: Entry) -> dict[str, str]:
+    """Return alias → id of an entry's imports; an id without namespace takes the entry's own."""
+    imports = entry.data.get("imports") or {}
+    if not isinstance(imports, Mapping):
+        return {}
+    return {
+        alias: target if ":" in target else f"{entry.namespace}:{target}"
+        for alias, target in imports.items()
+    }
+
+
+def check_generated_modules(where: str, modules: Sequence[str]) -> None:
+    """Refuse a module that tools written by an agent may not have.
+
+    Raises: EntryInvalid naming those they may have.
+    """
+    allowed = sorted(name for name, module in MODULES.items() if module.generated)
+    for number, module in enumerate(modules):
+        if module not in allowed:
+            near = nearest(module, allowed, count=1)
+            hint = f"`{near[0]}`? or " if near else ""
+            raise EntryInvalid(
+                f"module `{module}` is not one that tools may use",
+                where=f"{where} at data.modules[{number}]",
+                fix=f"remove it, or ask for {hint}one of: {', '.join(allowed)}",
+            )

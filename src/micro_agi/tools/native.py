@@ -1,0 +1,88 @@
+"""Make a trusted async function of the embedding program a tool entry.
+
+The name is the function's, the description the first line of its docstring, the schema
+comes from the type hints; arguments are converted to those types before the call.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, get_type_hints
+
+import msgspec
+
+from micro_agi.errors import ArgumentsInvalid, EntryInvalid
+from micro_agi.registry.entry import Entry
+from micro_agi.security.context import CallContext
+from micro_agi.tools.functions import NativeFunction
+
+NAMESPACE = "app.native"
+"""Where an embedder's functions live unless told otherwise."""
+
+
+def native_tool(
+    function: Callable[..., Awaitable[Any]], *, namespace: str = NAMESPACE
+) -> tuple[Entry, NativeFunction]:
+    """Return the entry of a function, and what runs when it is called.
+
+    Raises: EntryInvalid when it is not async, or a parameter cannot be described.
+    """
+    arguments = _arguments_type(function)
+    return _entry(function, arguments, namespace), _caller(function, arguments)
+
+
+def _arguments_type(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    name = function.__name__
+    if not inspect.iscoroutinefunction(function):
+        raise EntryInvalid(f"`{name}` is not async", where=name, fix="write `async def`")
+    hints = get_type_hints(function)
+    fields: list[Any] = []
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name)
+        if hint is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise EntryInvalid(
+                f"parameter `{parameter.name}` of `{name}` has no type",
+                where=name,
+                fix="annotate every parameter; `*args` and `**kwargs` cannot be described",
+            )
+        default = parameter.default
+        known = () if default is parameter.empty else (default,)
+        fields.append((parameter.name, hint, *known))
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _entry(function: Callable[..., Any], arguments: type[msgspec.Struct], namespace: str) -> Entry:
+    name = function.__name__
+    description = (inspect.getdoc(function) or name).partition("\n")[0]
+    _, components = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
+    others = {key: value for key, value in components.items() if key != name}
+    entry_id = f"{namespace}:{name}"
+    return Entry(
+        id=entry_id,
+        kind="function.native",
+        meta={
+            "type": "tool",
+            "title": name,
+            "llm_alias": name,
+            "llm_description": description,
+            "input_schema": {**components[name], **({"$defs": others} if others else {})},
+        },
+        data={"target": entry_id},
+    )
+
+
+def _caller(
+    function: Callable[..., Awaitable[Any]], arguments: type[msgspec.Struct]
+) -> NativeFunction:
+    async def call(value: Any, _: CallContext) -> Any:
+        try:
+            given = msgspec.convert(value, arguments, strict=False)
+        except msgspec.ValidationError as error:
+            raise ArgumentsInvalid(
+                f"the arguments do not fit: {error}",
+                where=function.__name__,
+                fix="send what its input schema describes",
+            ) from error
+        result = await function(**msgspec.structs.asdict(given))
+        return msgspec.to_builtins(result, str_keys=True)
+
+    return call

@@ -1,0 +1,1 @@
+"""What the requirement documents ask for, one entry a behaviour; split by document."""

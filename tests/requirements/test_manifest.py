@@ -1,0 +1,43 @@
+"""Every requirement has a test, and every mark names a requirement."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+from tests.requirements import micro_agi
+
+TESTS = Path(__file__).parent.parent
+REQUIREMENTS = [*micro_agi.REQUIREMENTS]
+
+
+def marked() -> dict[str, list[str]]:
+    """Requirement id → tests that carry its mark."""
+    found: dict[str, list[str]] = {}
+    for file in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            for mark in getattr(node, "decorator_list", ()):
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("requirement"):
+                    for argument in mark.args:
+                        found.setdefault(ast.literal_eval(argument), []).append(
+                            f"{file.name}::{node.name}"
+                        )
+    return found
+
+
+def test_ids_are_unique():
+    counted = Counter(r.id for r in REQUIREMENTS)
+    assert [i for i, n in counted.items() if n > 1] == []
+
+
+def test_every_met_requirement_has_a_test():
+    missing = [r.id for r in REQUIREMENTS if r.status != "later" and r.id not in marked()]
+    assert missing == []
+
+
+def test_every_mark_names_a_requirement():
+    known = {r.id for r in REQUIREMENTS}
+    assert {i: tests for i, tests in marked().items() if i not in known} == {}
+
+
+def test_what_differs_or_comes_later_says_why():
+    assert [r.id for r in REQUIREMENTS if r.status != "met" and not r.note] == []
