@@ -6,6 +6,7 @@ the first request, the documentation is read at the first question.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from micro_agi.registry.load import AppFiles, content_hash, load_app
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.sandbox.fork_server import Level
+from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
 from micro_agi.sandbox.limits import Limits
@@ -49,6 +51,9 @@ from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LOGGER = "micro_agi.tools"
+"""What tools print and log goes there; the program decides where it ends."""
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -152,7 +157,8 @@ class Runtime:
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
-                **logger_functions(),
+                **logger_functions(logging.getLogger(LOGGER)),
+                **time_functions(),
                 **registry_functions(self.registry, lambda: self.functions),
             },
             limits=Limits(

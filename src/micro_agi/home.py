@@ -17,10 +17,16 @@ from micro_agi.settings import Settings
 from micro_agi.store.database import Database
 
 BUNDLED = "bundled"
+"""Name of the app that comes with the package; as `--app` it is chosen anywhere."""
 
 
 def app_directory(settings: Settings, *, current: Path | None = None) -> Path | None:
-    """Return the app to run: the one given, else the current directory if it is one, else None."""
+    """Return the app to run: the one given, else the current directory if it is one.
+
+    None is the bundled app.
+    """
+    if settings.app == BUNDLED:
+        return None
     if settings.app:
         return Path(settings.app).expanduser().resolve()
     here = (current or Path.cwd()).resolve()

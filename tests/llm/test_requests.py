@@ -11,8 +11,10 @@ from micro_agi.errors import InputInvalid
 from micro_agi.llm import history
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.providers.openai import OpenAi
+from micro_agi.llm.providers.openai_responses import Items
 from micro_agi.llm.request import ModelOptions, ModelRequest, ProviderAccess
 from micro_agi.messages import Document, Image, Message, Text, ToolCall, ToolSpec, message
+from micro_agi.values import Secret
 
 SCHEMA = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
 CLOCK = ToolSpec(id="app:clock", name="clock", description="Tells time.", schema=SCHEMA)
@@ -27,7 +29,8 @@ TALK = [
 
 
 def provider(*, compatible=True):
-    return OpenAi(ProviderAccess(base_url="http://127.0.0.1:1/v1/"), compatible=compatible)
+    access = ProviderAccess(base_url="http://127.0.0.1:1/v1/", api_key=Secret("k"))
+    return OpenAi(access, compatible=compatible)
 
 
 def card(**options):
@@ -117,15 +120,8 @@ def test_system_messages_at_the_start_become_one():
 
 
 def test_openai_itself_keeps_the_developer_role():
-    openai = OpenAi(
-        ProviderAccess(base_url="http://127.0.0.1:1", headers=(("X", "y"),)), compatible=True
-    )
-    assert body(to=openai)["messages"][4]["role"] == "system"
-    from micro_agi.llm.providers.openai_chat import ChatDialect
-
-    request = ModelRequest(model=card(), system="", messages=TALK)
-    text, _ = ChatDialect(compatible=False).body(request)
-    assert msgspec.json.decode(text)["messages"][3]["role"] == "developer"
+    assert body()["messages"][4]["role"] == "system"
+    assert body(to=provider(compatible=False))["messages"][4]["role"] == "developer"
 
 
 def test_nothing_is_sent_that_nobody_asked_for():
@@ -286,11 +282,10 @@ def test_reused_parts_give_the_bytes_that_a_fresh_provider_gives(steps, api):
 
 def test_old_conversations_are_forgotten(monkeypatch):
     monkeypatch.setattr(history, "MAX_CONVERSATIONS", 2)
-    kept = provider()
+    kept = history.History()
     for number in range(5):
-        request = ModelRequest(model=card(), system="", messages=[message("user", str(number))])
-        kept.prepare(request)
-    assert len(kept._chat._history._known) == 2
+        kept.body(b"[", [message("user", str(number))], b"]", Items("m"))
+    assert len(kept) == 2
     monkeypatch.setattr(history, "MAX_BYTES", 10)
-    kept.prepare(request)
-    assert len(kept._chat._history._known) == 1
+    kept.body(b"[", [message("user", "more")], b"]", Items("m"))
+    assert len(kept) == 1

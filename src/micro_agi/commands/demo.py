@@ -5,8 +5,8 @@ change what a tool returns, and the answer changes. The registry, the policies, 
 the sandbox, the documentation search and the HTTP client are the ones every agent gets.
 """
 
-import argparse
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from micro_agi.app import Parts, Runtime
+from micro_agi.commands.invocation import Invocation
+from micro_agi.home import BUNDLED
 from micro_agi.llm.providers.scripted import (
     PROVIDER,
     Asked,
@@ -23,13 +25,21 @@ from micro_agi.llm.providers.scripted import (
     ScriptedReply,
     scripted_card,
 )
-from micro_agi.messages import Message
+from micro_agi.messages import Message, ToolCallFinished, TurnFinished
 from micro_agi.settings import Settings
-from micro_agi.terminal.approve import choose_approver
-from micro_agi.terminal.render import make_renderer
+from micro_agi.terminal.chat import Chat
+from micro_agi.terminal.console import Console
+from micro_agi.terminal.input import GivenLines
+from micro_agi.terminal.output import Output
+from micro_agi.terminal.render import PlainScreen
 
 PORT = 8973
 """Tried first, so that a second run finds the same tool; any other will do."""
+
+AFTERWARDS = """\
+The tools stay: `micro-agi tool list` shows them, `micro-agi tool show NAME` one of them.
+For a real model set OPENAI_API_KEY, or start a local server and give
+`--base-url http://127.0.0.1:PORT/v1 --model NAME`; then run `micro-agi`."""
 
 CLOCK = """\
 local time = require("time")
@@ -66,45 +76,57 @@ URL_SCHEMA = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the global flags are all the demo takes."""
-
-
-async def run(arguments: argparse.Namespace, settings: Settings) -> int:
+async def run(invocation: Invocation) -> int:
     """Play the demo; return 0 when both questions were answered from a tool, else 1."""
     async with local_server() as url:
-        granted = () if settings.no_input else (f"{url}/*",)
-        settings = replace(settings, allow_hosts=(*settings.allow_hosts, *granted))
-        model = ScriptedModel(Script(url).reply)
-        async with await Runtime.open(
-            settings,
-            approver=choose_approver(settings, interactive=False),
-            parts=Parts(providers={PROVIDER: model}, card=scripted_card(), offline=True),
-        ) as runtime:
-            return await play(runtime, url, granted)
+        given = invocation.settings
+        granted = () if given.no_input else (f"{url}/*",)
+        # `yes` would grant without a word; here the grant is the one line that says so.
+        settings = replace(
+            given, app=BUNDLED, yes=False, allow_hosts=(*given.allow_hosts, *granted)
+        )
+        questions = ["what time is it?", f"fetch {url}/get and show my ip"]
+        console = _console(settings, questions)
+        console.print(
+            "demo: all of this is real but the model, which is a script: no key, no network"
+        )
+        if granted:
+            console.print(f"granted for this demo, by you: tools may request {granted[0]}")
+        else:
+            console.print(f"nothing is granted: tools may not request {url}")
+        parts = Parts(
+            providers={PROVIDER: ScriptedModel(Script(url).reply)},
+            card=scripted_card(),
+            offline=True,
+        )
+        async with await Runtime.open(settings, parts=parts) as runtime:
+            outcomes = await play(runtime, console)
+    console.print(AFTERWARDS)
+    console.output.flush()
+    return 0 if outcomes == ["answered"] * len(questions) else 1
 
 
-async def play(runtime: Runtime, url: str, granted: tuple[str, ...]) -> int:
-    """Ask both questions in one session, as a person would, and say how to go on."""
-    show = make_renderer(runtime.settings)
-    show.line("demo: all of this is real but the model, which is a script (no key, no network)")
-    if granted:
-        show.line(f"you grant for this run: tools may request {granted[0]}")
-    else:
-        show.line(f"nothing is granted: tools may not request {url}")
-    show.line("")
+async def play(runtime: Runtime, console: Console) -> list[str]:
+    """Ask the questions in one session, as a person would; return how the turns ended."""
     session = await runtime.session(None)
-    show.banner(await session.load())
-    outcomes = []
-    for question in ("what time is it?", f"fetch {url}/get and show my ip"):
-        show.prompt(question)
-        finished = await session.run(question, show.event)
-        outcomes.append(finished.outcome == "answered")
-        show.line("")
-    show.line("The tools stay: `micro-agi tool list` shows them, `micro-agi tool show NAME` one.")
-    show.line("Use a real model: `export OPENAI_API_KEY=…`, or start a local server and give")
-    show.line("`micro-agi --base-url http://localhost:11434/v1 --model NAME`; then `micro-agi`.")
-    return 0 if all(outcomes) else 1
+    console.print("")
+    await Chat(runtime, console, session, notices=runtime.notices).run()
+    recorded = [row.event for row in await runtime.journal.read(session.id)]
+    failed = any(isinstance(e, ToolCallFinished) and e.error for e in recorded)
+    outcomes: list[str] = [e.outcome for e in recorded if isinstance(e, TurnFinished)]
+    return [] if failed else outcomes
+
+
+def _console(settings: Settings, questions: list[str]) -> Console:
+    """Return a console whose lines are known beforehand."""
+    output, errors = Output(sys.stdout), Output(sys.stderr)
+    live = sys.stdout.isatty() and not settings.plain
+    return Console(
+        settings,
+        reader=GivenLines(questions, prompts=output),
+        output=output,
+        screen=None if live else PlainScreen(output, remarks=errors),
+    )
 
 
 @asynccontextmanager

@@ -26,7 +26,10 @@ async def list_grants(invocation: Invocation) -> int:
     elif not grants:
         invocation.say("Nothing is granted for always. The answer `always` to a question adds one.")
     else:
-        rows = [(g["name"], g["state"], f"{g['tool']} may {g['may']} (for {g['agent']})") for g in grants]
+        rows = [
+            (g["name"], g["state"], f"{g['tool']} may {g['may']} (for {g['agent']})")
+            for g in grants
+        ]
         invocation.say(table(("GRANT", "STATE", "WHAT"), rows, width=invocation.width))
     return 0
 
@@ -70,9 +73,7 @@ async def revoke(invocation: Invocation) -> int:
 
 
 def _chosen(grants: Sequence[Entry], name: str) -> list[Entry]:
-    chosen = [
-        g for g in grants if name in ("all", g.id, g.name, g.meta.get("tool"))
-    ]
+    chosen = [g for g in grants if name in ("all", g.id, g.name, g.meta.get("tool"))]
     if chosen:
         return chosen
     names = [g.name for g in grants]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from micro_agi.commands.parse import Parsed
-from micro_agi.errors import InputInvalid, PolicyDenied
+from micro_agi.errors import InputInvalid, PolicyDenied, SettingInvalid
 from micro_agi.home import app_directory, home_directory
 from micro_agi.settings import Settings, load, process_environment
 from micro_agi.terminal.text import printable
@@ -73,10 +73,17 @@ def invocation(parsed: Parsed) -> Invocation:
     # Without a terminal and without COLUMNS there is no width to fit into: a listing that
     # goes through `grep` must keep its words.
     columns = shutil.get_terminal_size((0, 0)).columns
+    settings = load(flags=parsed.flags, environ=process_environment())
+    if settings.yes and settings.no_input:
+        raise SettingInvalid(
+            "--yes and --no-input contradict each other",
+            where=f"{settings.source('yes')}, {settings.source('no_input')}",
+            fix="give one of them",
+        )
     return Invocation(
         args=parsed.arguments,
         flags=parsed.flags,
-        settings=load(flags=parsed.flags, environ=process_environment()),
+        settings=settings,
         as_json=parsed.as_json,
         width=columns or None,
     )
@@ -97,7 +104,9 @@ def read_input(file: str) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise InputInvalid(
-            f"`{file}` is no UTF-8 text", where=f"{file}, byte {error.start}", fix="save it as UTF-8"
+            f"`{file}` is no UTF-8 text",
+            where=f"{file}, byte {error.start}",
+            fix="save it as UTF-8",
         ) from error
 
 

@@ -1,19 +1,21 @@
 """Open the runtime as a command needs it: settings, trust, notices, the log file.
 
-An app directory is trusted once, by its content, by a person. Until then its `.env` is
-not read; afterwards its values count between the environment and the defaults.
+An app directory is trusted once, by its content, by a person. Until then nothing of it
+runs and its `.env` is not read; afterwards the values in there count between the
+environment and the defaults.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.log_file import logging_to
-from micro_agi.errors import InputInvalid, PolicyDenied
+from micro_agi.errors import InputInvalid
 from micro_agi.settings import Settings, load, process_environment, read_dotenv
-from micro_agi.tools.approve import Approver, Nobody, YesOnce
+from micro_agi.terminal.console import Console
 
 PLACES = ("MICRO_AGI_HOME", "MICRO_AGI_APP")
 """What an app's `.env` cannot set: it is found only once these are known."""
@@ -21,32 +23,44 @@ PLACES = ("MICRO_AGI_HOME", "MICRO_AGI_APP")
 
 @asynccontextmanager
 async def open_runtime(
-    invocation: Invocation, *, approver: Approver | None = None, ask_trust: bool = False
+    invocation: Invocation, *, console: Console | None = None
 ) -> AsyncIterator[Runtime]:
-    """Open the runtime of an invocation, log to its home, and say what a person should know.
+    """Open the runtime of an invocation and log to its home as long as it is open.
 
-    With `ask_trust`, a person is asked to trust an app that is new or changed; commands
-    that run something of the app do that, those that only look at it do not.
+    With a console, something of the app will run: the person there is asked to trust a new
+    or changed app, and whatever comes up later. Commands that only look at an app give none,
+    and the runtime's notices are said here on their behalf.
     """
-    async with await _open(invocation, invocation.settings, approver) as rt:
-        _settle_trust(invocation, rt, ask=ask_trust)
-        dotenv = _dotenv(rt)
-        if not dotenv:
-            with _surroundings(invocation, rt):
-                yield rt
-            return
-    settings = load(flags=invocation.flags, environ=process_environment(), dotenv=dotenv)
-    async with await _open(invocation, settings, approver) as rt:
-        with _surroundings(invocation, rt):
-            yield rt
-
-
-async def _open(
-    invocation: Invocation, settings: Settings, approver: Approver | None
-) -> Runtime:
+    rt = await _open(invocation, invocation.settings, console)
     try:
-        return await Runtime.open(settings, approver=approver or standing_approver(settings))
-    except PermissionError as error:
+        if console is not None and not rt.trusted and await _agrees(invocation, console, rt):
+            rt.trust()
+        dotenv = _dotenv(rt)
+        if dotenv:
+            settings = load(flags=invocation.flags, environ=process_environment(), dotenv=dotenv)
+            # Models, limits and the sandbox were built from the other settings.
+            await rt.close()
+            rt = await _open(invocation, settings, console)
+        if console is None:
+            for notice in rt.notices:
+                invocation.note(f"note: {notice}")
+        with logging_to(log_path(rt.home), rt.app.project.logger):
+            yield rt
+    finally:
+        await rt.close()
+
+
+async def _open(invocation: Invocation, settings: Settings, console: Console | None) -> Runtime:
+    async def ask(question: str) -> bool:
+        return await agrees(invocation, console, question)
+
+    try:
+        return await Runtime.open(
+            settings,
+            approver=console.approver if console else None,
+            ask=ask if console else None,
+        )
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise InputInvalid(
             f"the home cannot be used: {error.strerror}",
             where=str(error.filename or settings.home),
@@ -54,42 +68,44 @@ async def _open(
         ) from error
 
 
-def standing_approver(settings: Settings) -> Approver:
-    """Return who answers questions when no terminal does."""
-    return YesOnce() if settings.yes and not settings.no_input else Nobody()
+async def agrees(invocation: Invocation, console: Console | None, question: str) -> bool:
+    """Put a question to the person; `--yes` agrees, and without anybody the answer is no."""
+    if invocation.settings.yes:
+        return True
+    if invocation.settings.no_input or console is None:
+        return False
+    return await console.confirm(question)
 
 
-def _settle_trust(invocation: Invocation, rt: Runtime, *, ask: bool) -> None:
-    if rt.trusted:
-        return
+async def _agrees(invocation: Invocation, console: Console, rt: Runtime) -> bool:
     directory = rt.app.directory
-    if ask or invocation.settings.yes:
-        try:
-            invocation.confirm(f"Trust the app in {directory}: its settings, policies and code?")
-        except PolicyDenied:
-            if not invocation.settings.no_input and invocation.interactive:
-                raise
-        else:
-            rt.trust()
-            return
-    invocation.note(f"note: {directory} is not trusted, so its .env is not read; --yes trusts it")
+    return await agrees(
+        invocation, console, f"Trust the app in {directory}: its settings, policies and code?"
+    )
 
 
 def _dotenv(rt: Runtime) -> Mapping[str, str]:
     path = rt.app.directory / ".env"
-    if not rt.trusted or not path.is_file():
+    if not path.is_file() or not rt.trusted:
         return {}
     return {name: value for name, value in read_dotenv(path).items() if name not in PLACES}
-
-
-@contextmanager
-def _surroundings(invocation: Invocation, rt: Runtime) -> Iterator[None]:
-    for notice in rt.notices:
-        invocation.note(f"note: {notice}")
-    with logging_to(log_path(rt.home), rt.app.project.logger):
-        yield
 
 
 def log_path(home: Path) -> Path:
     """Return the log file of a home."""
     return home / "logs" / "micro-agi.log"
+
+
+def open_console(invocation: Invocation) -> Console:
+    """Look at the streams of this process and make the console that fits them.
+
+    Raises: InputInvalid when standard input is closed.
+    """
+    try:
+        return Console.open(invocation.settings)
+    except (OSError, ValueError) as error:
+        raise InputInvalid(
+            "there is no standard input",
+            where="stdin",
+            fix=f"give {sys.argv[0]} one: `< /dev/null`",
+        ) from error

@@ -61,7 +61,9 @@ async def check(invocation: Invocation) -> int:
             scope = Scope().plus([*scope.policies, *rt.registry.write_scope().policies])
         verdict = scope.evaluate(actor, action, resource)
     if spec is None:
-        verdict = Verdict(answer="allow", policy="system:root", action_pattern="*", resource_pattern="*")
+        verdict = Verdict(
+            answer="allow", policy="system:root", action_pattern="*", resource_pattern="*"
+        )
     if invocation.as_json:
         invocation.say_json(
             {
@@ -78,7 +80,9 @@ async def check(invocation: Invocation) -> int:
         )
     else:
         pattern = f"{verdict.action_pattern} on {verdict.resource_pattern}"
-        invocation.say(f"{verdict.answer}: {actor.id} may {_may(verdict)}do `{action}` on `{resource}`")
+        invocation.say(
+            f"{verdict.answer}: {actor.id} may {_may(verdict)}do `{action}` on `{resource}`"
+        )
         pairs = [
             ("policy", verdict.policy),
             ("pattern", pattern if verdict.policy else ""),
@@ -123,7 +127,9 @@ def _then(verdict: Verdict, action: str) -> str:
     if verdict.answer == "deny":
         return "refused, whoever is asked: only the app's files can change it"
     if verdict.answer == "allow" and action in WRITES:
-        return "written, if it is a tool of plain kind and name: the door's floor holds for all agents"
+        return (
+            "written, if it is a tool of plain kind and name: the door's floor holds for all agents"
+        )
     if verdict.answer == "allow":
         return "done without a question"
     if action in WRITES:

@@ -41,7 +41,9 @@ def read_criteria(words: Sequence[str]) -> dict[str, Any]:
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         found = _json(words[0])
         if not isinstance(found, dict):
-            raise InputInvalid("the criteria are not JSON", where=words[0], fix='write {"kind": "…"}')
+            raise InputInvalid(
+                "the criteria are not JSON", where=words[0], fix='write {"kind": "…"}'
+            )
         return found
     criteria: dict[str, Any] = {}
     for word in words:
@@ -67,7 +69,10 @@ def _json(text: str) -> Any:
 def _list(invocation: Invocation, entries: Sequence[Entry]) -> int:
     if invocation.as_json:
         invocation.say_json(
-            [{"id": e.id, "kind": e.kind, "revision": e.revision, "meta": dict(e.meta)} for e in entries]
+            [
+                {"id": e.id, "kind": e.kind, "revision": e.revision, "meta": dict(e.meta)}
+                for e in entries
+            ]
         )
     elif not entries:
         invocation.say("No entry matches; `micro-agi registry list` shows all of them.")
@@ -90,10 +95,8 @@ async def show(invocation: Invocation) -> int:
     """Show one entry, now or as it was at a version."""
     entry_id, at = invocation.args.id, invocation.args.at
     async with open_runtime(invocation) as rt:
-        if at is None:
-            entry = rt.registry.get(entry_id)
-        else:
-            entry = rt.registry.history.entry_at(entry_id, at)
+        now = at is None
+        entry = rt.registry.get(entry_id) if now else rt.registry.history.entry_at(entry_id, at)
         if entry is None:
             raise EntryNotFound(
                 f"`{entry_id}` did not exist at version {at}",

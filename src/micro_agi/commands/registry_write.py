@@ -66,7 +66,9 @@ def _differences(rt: Runtime, to: int, entry_id: str | None) -> Iterator[str]:
     now = {e.id: e for e in rt.registry.snapshot()}
     for each in sorted(then.keys() | now.keys()) if entry_id is None else [entry_id]:
         before, after = now.get(each), then.get(each)
-        kept = any(e and e.kind.startswith(("security.", "function.native")) for e in (before, after))
+        kept = any(
+            e and e.kind.startswith(("security.", "function.native")) for e in (before, after)
+        )
         if entry_id is None and (kept or each.partition(":")[0] in (BUILT_IN, GRANTS)):
             continue  # a rollback of everything leaves these as they are
         if before is None and after is not None:
@@ -200,7 +202,9 @@ async def import_entries(invocation: Invocation) -> int:
             invocation.note("every entry of the file is in the registry already: nothing to do")
             return 0
         _preview(invocation, lines)
-        invocation.confirm(f"Write {count(len(lines), 'entry', 'entries')} from {shown_name(file)}?")
+        invocation.confirm(
+            f"Write {count(len(lines), 'entry', 'entries')} from {shown_name(file)}?"
+        )
         reason = invocation.args.reason or f"registry import {shown_name(file)}"
         version = await changes.apply(root_context(), reason=reason)
     return report(invocation, version)
@@ -209,7 +213,11 @@ async def import_entries(invocation: Invocation) -> int:
 def _read_export(document: Document) -> list[Entry]:
     value = document.value
     entries = value.get("entries") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(entries, list):
+    if (
+        not isinstance(value, dict)
+        or value.get("format") != FORMAT
+        or not isinstance(entries, list)
+    ):
         raise InputInvalid(
             f"this is no export: `format` is not `{FORMAT}`",
             where=document.where(()),

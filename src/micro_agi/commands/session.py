@@ -1,15 +1,15 @@
 """`session list|show|export`: past conversations, from their journal."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from micro_agi.commands.invocation import Invocation, write_output
 from micro_agi.commands.open import open_runtime
-from micro_agi.commands.output import count, facts, moment, shorten, table
+from micro_agi.commands.output import count, facts, moment, table
 from micro_agi.messages import (
     AnyEvent,
-    Compacted,
     StepFinished,
     ToolCallFinished,
     ToolLoaded,
@@ -18,36 +18,121 @@ from micro_agi.messages import (
 )
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Recorded, SessionRow
+from micro_agi.store.database import Database
+from micro_agi.terminal.text import first_line
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
+
+FIRST_EVENTS = 16
+"""A session's first user message is among its first events, whatever it warned of before."""
 
 
 async def list_sessions(invocation: Invocation) -> int:
     """List sessions, the one used last first."""
     async with open_runtime(invocation) as rt:
         rows = await rt.journal.sessions()
-        titles = [await _title(rt.journal.read, row) for row in rows[:200]]
+        questions = await _first_questions(rt.database)
+    titles = [row.title or questions.get(row.id, "") for row in rows]
     if invocation.as_json:
-        invocation.say_json(
-            [
-                {
-                    "id": r.id,
-                    "agent": r.agent,
-                    "created_at": r.created_at,
-                    "last_at": r.last_at,
-                    "turns": r.turns,
-                    "events": r.events,
-                    "title": title,
-                }
-                for r, title in zip(rows, titles, strict=False)
-            ]
-        )
+        invocation.say_json([_as_json(*pair) for pair in zip(rows, titles, strict=True)])
     elif not rows:
         invocation.say("No sessions yet. `micro-agi` starts one.")
     else:
         lines = [
-            (r.id, moment(r.last_at), str(r.turns), title)
-            for r, title in zip(rows, titles, strict=False)
+            (row.id, moment(row.last_at), str(row.turns), title)
+            for row, title in zip(rows, titles, strict=True)
         ]
         invocation.say(table(("SESSION", "LAST", "TURNS", "ABOUT"), lines, width=invocation.width))
         invocation.note("`micro-agi chat --session ID` goes on with one")
     return 0
+
+
+async def _first_questions(database: Database) -> dict[str, str]:
+    """Return by session what a person said first, without reading whole journals."""
+    query = (
+        "SELECT session, body FROM journal WHERE seq <= ? AND kind = 'turn_started' AND turn = 1"
+    )
+
+    def read(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
+        return db.execute(query, (FIRST_EVENTS,)).fetchall()
+
+    decoder = msgspec.json.Decoder(TurnStarted)
+    return {
+        session: first_line(decoder.decode(body).message.text, 80)
+        for session, body in await database.read(read)
+    }
+
+
+def _as_json(row: SessionRow, title: str) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "agent": row.agent,
+        "created_at": row.created_at,
+        "last_at": row.last_at,
+        "turns": row.turns,
+        "events": row.events,
+        "title": title,
+    }
+
+
+async def show(invocation: Invocation) -> int:
+    """Show a conversation as the terminal showed it, with what it took."""
+    async with open_runtime(invocation) as rt:
+        row = await rt.journal.find(invocation.args.id)
+        recorded = await rt.journal.read(row.id)
+    if invocation.as_json:
+        invocation.say_json([_event_json(r) for r in recorded])
+        return 0
+    conversation = derive(r.event for r in recorded)
+    pairs = [
+        ("session", row.id),
+        ("agent", row.agent),
+        ("began", moment(row.created_at)),
+        ("turns", str(row.turns)),
+        ("loaded", ", ".join(conversation.loaded)),
+        ("took", spent(conversation.usage, conversation.cost_usd or None)),
+    ]
+    invocation.say(facts(pairs))
+    for line in transcript([r.event for r in recorded]):
+        invocation.say(line)
+    return 0
+
+
+def transcript(events: Sequence[AnyEvent]) -> Iterator[str]:
+    """Yield the lines of a conversation: `> ` what was said, tool lines, answers."""
+    for event in events:
+        match event:
+            case TurnStarted():
+                yield "\n> " + event.message.text
+            case ToolCallFinished():
+                yield tool_line(event)
+            case ToolLoaded():
+                yield loaded_line(event)
+            case StepFinished():
+                if event.message.text:
+                    yield event.message.text
+            case TurnFinished() if event.outcome != "answered":
+                yield f"  ({event.outcome})"
+        if said := remark(event):
+            yield said
+
+
+async def export(invocation: Invocation) -> int:
+    """Write a session's journal: one JSON object a line, with number, time and turn."""
+    file = invocation.args.file
+    async with open_runtime(invocation) as rt:
+        row = await rt.journal.find(invocation.args.id)
+        recorded = await rt.journal.read(row.id)
+    lines = [msgspec.json.encode(_event_json(r)).decode() + "\n" for r in recorded]
+    write_output(file, "".join(lines))
+    if file != "-":
+        invocation.note(f"wrote {count(len(lines), 'event')} to {file}")
+    return 0
+
+
+def _event_json(recorded: Recorded) -> dict[str, object]:
+    return {
+        "seq": recorded.seq,
+        "at": recorded.at,
+        "turn": recorded.turn,
+        "event": msgspec.to_builtins(recorded.event),
+    }

@@ -68,9 +68,11 @@ _REGISTRY = (
         help="find entries by criteria",
         run="registry_read:find",
         arguments=(
-            _arg("criteria", metavar="KEY=VALUE", nargs="*", help="all must hold; or one JSON object"),
+            _arg(
+                "criteria", metavar="KEY=VALUE", nargs="*", help="all must hold; or one JSON object"
+            ),
         ),
-        more="criteria: kind=function.* ns=app.tools meta.type=tool '*meta.tags=time' '~meta.name=^a'",
+        more="Criteria: kind=function.* ns=app.tools meta.type=tool '*meta.tags=time'.",
     ),
     Command(
         name="history",
@@ -108,8 +110,9 @@ _REGISTRY = (
         help="apply a change set from a file",
         run="registry_write:apply",
         arguments=(_FILE, _REASON),
-        more="The file is a YAML or JSON list of {op: create|update|delete, entry: {id, kind, meta, data}};\n"
-        "an item may add expected_revision. All of them are applied, or none.",
+        more="The file is a YAML or JSON list of {op: create, entry: {id, kind, meta, data}};\n"
+        "op is create, update or delete, and an item may add expected_revision.\n"
+        "All of them are applied, or none.",
     ),
     Command(
         name="export",
@@ -131,7 +134,10 @@ _REGISTRY = (
 _TOOLS = (
     Command(name="list", help="list tools", run="tool_read:list_tools"),
     Command(
-        name="show", help="show a tool: source, schema, origin", run="tool_read:show", arguments=(_TOOL,)
+        name="show",
+        help="show a tool: source, schema, origin",
+        run="tool_read:show",
+        arguments=(_TOOL,),
     ),
     Command(
         name="test",
@@ -139,7 +145,9 @@ _TOOLS = (
         run="tool_write:test",
         arguments=(_arg("name", metavar="NAME", nargs="?", help="default: every tool with tests"),),
     ),
-    Command(name="history", help="list a tool's versions", run="tool_read:history", arguments=(_TOOL,)),
+    Command(
+        name="history", help="list a tool's versions", run="tool_read:history", arguments=(_TOOL,)
+    ),
     Command(
         name="diff",
         help="compare two versions of a tool",
@@ -178,7 +186,9 @@ COMMANDS = (
         name="ask",
         help="one question, the answer on standard output",
         run="ask:run",
-        arguments=(_arg("text", metavar="TEXT", nargs="+", help="the question, or - for standard input"),),
+        arguments=(
+            _arg("text", metavar="TEXT", nargs="+", help="the question, or - for standard input"),
+        ),
         more="Tool lines go to standard error. With --json: one event a line on standard output.",
     ),
     Command(name="demo", help="watch an agent make a tool, offline", run="demo:run"),

@@ -68,8 +68,8 @@ async def show(invocation: Invocation) -> int:
             version = rt.registry.history.version(entry.revision)
         tests = tests_text(rt, entry)
     if invocation.as_json:
-        made = version_json(version) if version else None
-        invocation.say_json({**entry.as_dict(), "hash": entry.hash, "version": made})
+        written = version_json(version) if version else None
+        invocation.say_json({**entry.as_dict(), "hash": entry.hash, "version": written})
         return 0
     spec = tool_spec(entry)
     made = ""
@@ -103,7 +103,11 @@ def _existing(rt: Runtime, name: str) -> Entry:
     try:
         return find_tool(rt.registry.snapshot(), name)
     except EntryNotFound as error:
-        gone = [entry_id for entry_id in disabled_tools(rt) if name in (entry_id, entry_id.partition(":")[2])]
+        gone = [
+            entry_id
+            for entry_id in disabled_tools(rt)
+            if name in (entry_id, entry_id.partition(":")[2])
+        ]
         if not gone:
             raise
         raise EntryNotFound(
@@ -123,7 +127,8 @@ async def history(invocation: Invocation) -> int:
         invocation.say_json([{**version_json(r.version), "content_hash": r.hash} for r in found])
         return 0
     rows = [
-        (str(r.version), moment(r.version.at), r.version.actor, _what(r) + _reason(r)) for r in found
+        (str(r.version), moment(r.version.at), r.version.actor, _what(r) + _reason(r))
+        for r in found
     ]
     invocation.say(table(("VERSION", "WHEN", "WHO", "WHAT"), rows, width=invocation.width))
     return 0

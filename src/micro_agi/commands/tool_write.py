@@ -76,9 +76,7 @@ async def rollback(invocation: Invocation) -> int:
         invocation.note(change)
         invocation.confirm(f"Restore `{entry_id}` as at v{to}?")
         reason = invocation.args.reason or f"tool rollback to v{to}"
-        version = await rt.registry.rollback(
-            entry_id, to=to, context=root_context(), reason=reason
-        )
+        version = await rt.registry.rollback(entry_id, to=to, context=root_context(), reason=reason)
     return report(invocation, version)
 
 

@@ -79,7 +79,5 @@ def pair(found: Sequence[EntryRevision], a: int | None, b: int | None) -> tuple[
         return a, last
     before = [n for n in numbers if n < last]
     if not before:
-        raise InputInvalid(
-            f"there is only one version of it: v{numbers[0]}", fix="change it first"
-        )
+        raise InputInvalid(f"there is only one version of it: v{numbers[0]}", fix="change it first")
     return before[-1], last

@@ -86,6 +86,10 @@ class History:
         self._known: OrderedDict[int, _Conversation] = OrderedDict()
         self._bytes = 0
 
+    def __len__(self) -> int:
+        """Return how many conversations are kept."""
+        return len(self._known)
+
     def body(
         self, head: bytes, messages: Sequence[Message], tail: bytes, encode: Encode
     ) -> tuple[bytes, str]:

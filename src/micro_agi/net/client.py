@@ -11,7 +11,6 @@ Each caller turns them into its own error. HTTP statuses are not failures.
 """
 
 import asyncio
-import importlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -202,4 +201,6 @@ def _refuse_other_machines(ip: str, host: str, port: int) -> None:
 
 def _exchange() -> ModuleType:
     # Imported on first use: aiohttp takes 0.15 s, and `--version` must not pay for it.
-    return importlib.import_module("micro_agi.net.exchange")
+    from micro_agi.net import exchange
+
+    return exchange

@@ -54,7 +54,10 @@ def plan(
         )
     written = {change.entry_id: entries[change.entry_id] for change in changes}
     after = snapshot.changed(snapshot.version, written)
-    check_references(after, written)
+    # An entry that comes anew may be of another kind than what others imported before.
+    anew = (c.entry_id for c in changes if c.kind == "entry.create")
+    users = {e.id: e for entry_id in anew for e in after.indexed("needs", entry_id)}
+    check_references(after, {**users, **written})
     _check_dependants(snapshot, written)
     return Plan(changes, written, after)
 

@@ -205,9 +205,7 @@ def _limit(limit: str, where: str, limits: Limits) -> ToolFailed:
             return limit_reached(what, where=where, fix="keep less in memory at once")
         case "result":
             what = f"the result takes more than {limits.result_bytes} bytes"
-            return limit_reached(
-                what, where=where, fix="return less, or in parts", kind="Invalid"
-            )
+            return limit_reached(what, where=where, fix="return less, or in parts", kind="Invalid")
         case "wall":
             what = f"it computed for more than {limits.wall_s:g} s and was stopped"
             return limit_reached(

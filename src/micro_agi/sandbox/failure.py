@@ -32,9 +32,7 @@ class LuaFacts:
         }
 
 
-def tool_failed(
-    facts: LuaFacts, *, what: str = "", where: str = "", fix: str = ""
-) -> ToolFailed:
+def tool_failed(facts: LuaFacts, *, what: str = "", where: str = "", fix: str = "") -> ToolFailed:
     """Build the error of a call that failed; `facts_of` gives the facts back.
 
     `what` is for people, where the message as Lua has it would repeat the position.

@@ -165,10 +165,10 @@ async def _receive_handle(control: socket.socket) -> int | None:
         ConnectionError: the zygote is gone.
     """
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(control.fileno(), lambda: readable.done() or readable.set_result(None))
+    readable = asyncio.Event()
+    loop.add_reader(control.fileno(), readable.set)
     try:
-        await asyncio.wait_for(readable, READY_S)
+        await asyncio.wait_for(readable.wait(), READY_S)
     finally:
         loop.remove_reader(control.fileno())
     data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))

@@ -19,6 +19,7 @@ from micro_agi.sandbox.conversation import Request, converse
 from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
+from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.modules import is_privileged
 from micro_agi.sandbox.unit import Unit
@@ -27,7 +28,6 @@ from micro_agi.sandbox.worker_channel import Tenant, Worker
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope
-from micro_agi.values import Json
 
 SPARES = 2
 """Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
@@ -60,7 +60,7 @@ class Pool:
         `without` leaves layers out (`namespaces`, `landlock`, `seccomp`): for tests and
         measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
         """
-        self._host = host
+        self._host = {**time_functions(), **host}
         self._limits = limits or Limits()
         self._workers = workers
         self._minimum: Level = minimum
@@ -119,7 +119,7 @@ class Pool:
         context: CallContext,
         limits: Limits | None = None,
         keep_bytes: bool = False,
-    ) -> Json:
+    ) -> Any:
         """Call a unit's method and return its first result as JSON.
 
         With `keep_bytes`, strings that are not UTF-8 stay bytes, for Lua calling Lua.

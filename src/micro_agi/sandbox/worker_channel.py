@@ -6,6 +6,7 @@ pidfd, so a reused process id is never hit.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -111,10 +112,8 @@ class Worker:
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             os.close(self._process)
             self._process = None
         self._channel.close()

@@ -1,9 +1,8 @@
 """What the terminal needs of a runtime; `app.Runtime` fits, and so can an embedder's own."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from micro_agi.agent.session import Session
-from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.tools.approve import Approver
 
@@ -17,15 +16,11 @@ class Agency(Protocol):
         ...
 
     async def session(
-        self,
-        session_id: str | None = None,
-        *,
-        agent: str = "",
-        approver: Approver | None = None,
+        self, session_id: str | None, *, agent: str = "", approver: Approver | None = None
     ) -> Session:
-        """Open a new session, or the one with this id, with whoever answers its questions."""
+        """Open a new session, or the one with this id; `approver` answers its questions."""
         ...
 
-    async def rollback(self, entry_id: str, *, to: int) -> Version:
-        """Restore one entry to what it was after version `to`, with the person's authority."""
+    def root(self) -> Any:
+        """Return the person's own authority; the terminal only hands it on to the registry."""
         ...

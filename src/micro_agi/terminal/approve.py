@@ -64,11 +64,14 @@ class TerminalApprover:
 
 
 def choose_approver(
-    settings: Settings, interactive: bool, ask_line: AskLine, show: Callable[[str], None]
+    settings: Settings,
+    interactive: bool,
+    ask_line: AskLine | None = None,
+    show: Callable[[str], None] | None = None,
 ) -> Approver:
-    """Return who answers questions: `--yes`, nobody, or the person if there is one."""
+    """Return who answers questions: `--yes`, nobody, or the person if there is one to ask."""
     if settings.yes:
         return YesOnce()
-    if settings.no_input or not interactive:
+    if settings.no_input or not interactive or ask_line is None or show is None:
         return Nobody()
     return TerminalApprover(ask_line, show)

@@ -12,13 +12,17 @@ import codecs
 import contextlib
 import os
 import termios
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from micro_agi.terminal.output import Output
 
 CHUNK_BYTES = 65_536
+
+Choices = Callable[[str], Iterable[tuple[str, str]]]
+"""From the text before the cursor to (word, meaning) pairs that could end it."""
 
 
 class End(Enum):
@@ -49,6 +53,10 @@ class Reader(Protocol):
         """End the read under way with `INTERRUPT`; False when nothing is being read."""
         ...
 
+    def learn(self, *, history: Path | None, choices: Choices) -> None:
+        """Keep a history there, and complete with these words, if the reader can."""
+        ...
+
 
 class LineReader:
     """Lines of a descriptor: a pipe, a file, or a terminal without editing."""
@@ -77,6 +85,9 @@ class LineReader:
             return False
         self._waiting.set_result(False)
         return True
+
+    def learn(self, *, history: Path | None, choices: Choices) -> None:
+        """Neither is of use without editing."""
 
     async def _line(self, prompt: str, output: Output) -> str | End:
         output.write(prompt)
@@ -160,6 +171,9 @@ class GivenLines:
     def interrupt(self) -> bool:
         """There is never a read to end."""
         return False
+
+    def learn(self, *, history: Path | None, choices: Choices) -> None:
+        """Neither is of use here."""
 
 
 @contextlib.contextmanager

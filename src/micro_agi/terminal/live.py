@@ -13,8 +13,6 @@ from rich.text import Text
 
 from micro_agi.messages import (
     AnyEvent,
-    ApprovalAnswered,
-    ApprovalAsked,
     LimitHit,
     StepFinished,
     StepStarted,
@@ -34,6 +32,7 @@ from micro_agi.terminal.wording import ending, loaded_line, remark, spent, tool_
 FRAME_S = 0.05
 SHARE = 10
 """A frame that took long makes the next one wait this many times as long."""
+PATIENCE_S = 0.12
 SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPIN_S = 0.1
 SLOW_S = 2.0
@@ -55,8 +54,8 @@ class LiveScreen:
         self._waiting = ""
         """What the spinner names; "" draws none."""
         self._since = 0.0
-        self._asked = 0
-        """Questions that are not answered yet."""
+        self._held = 0
+        """Prompts that have the terminal now."""
         self._later: list[Line] = []
         self._running: list[str] = []
         self._thought = ""
@@ -86,10 +85,6 @@ class LiveScreen:
                 self._step(event)
             case ToolCallStarted():
                 self._started(event)
-            case ApprovalAsked():
-                self._ask()
-            case ApprovalAnswered():
-                self._answered()
             case ToolCallFinished():
                 self._tool(event)
             case ToolCreated():
@@ -110,11 +105,13 @@ class LiveScreen:
         """Show that the message was taken."""
         self._hit, self._said, self._running = None, False, []
         self._began = self._clock()
+        # What is done sooner needs no spinner.
+        self._next_frame = self._began + PATIENCE_S
         self._wait("…")
 
     def end(self) -> None:
         """Leave the terminal as a prompt needs it."""
-        self._asked, self._waiting = 0, ""
+        self._held, self._waiting = 0, ""
         self._settle()
         self._release()
         if self._frame is not None:
@@ -122,6 +119,19 @@ class LiveScreen:
             self._frame = None
         self._canvas.draw([])
         self._canvas.flush()
+
+    def hold(self) -> None:
+        """Stop drawing; what happens until `resume` is printed then."""
+        self._settle()
+        self._held += 1
+        self._canvas.draw([])
+        self._canvas.flush()
+
+    def resume(self) -> None:
+        """Print what happened meanwhile, and draw again."""
+        self._held -= 1
+        self._release()
+        self._redraw()
 
     def say(self, text: str) -> None:
         """Show what a command answers."""
@@ -174,21 +184,9 @@ class LiveScreen:
         )
         self._put(self._wrapped(words, "  ", "      "))
 
-    def _ask(self) -> None:
-        """Stop drawing: a question comes, and the terminal belongs to the prompt."""
-        self._settle()
-        self._asked += 1
-        self._canvas.draw([])
-        self._canvas.flush()
-
-    def _answered(self) -> None:
-        self._asked -= 1
-        self._release()
-        self._redraw()
-
     def _release(self) -> None:
         """Print what happened while a person was being asked."""
-        if self._later and not self._asked:
+        if self._later and not self._held:
             self._canvas.print(self._later)
             self._later = []
 
@@ -222,7 +220,7 @@ class LiveScreen:
 
     def _redraw(self) -> None:
         """Draw now, or as soon as a frame is due."""
-        if self._frame is not None or self._asked:
+        if self._frame is not None or self._held:
             return
         due = self._next_frame - self._clock()
         if due <= 0:
@@ -234,7 +232,7 @@ class LiveScreen:
         if self._frame is not None:
             self._frame.cancel()
             self._frame = None
-        if self._asked:
+        if self._held:
             return
         start = self._clock()
         self._block(self._answer.finished())
@@ -298,7 +296,7 @@ class LiveScreen:
 
     def _put(self, lines: list[Line]) -> None:
         """Print what an event says, or keep it until the person has answered."""
-        if self._asked:
+        if self._held:
             self._later += lines
         else:
             self._canvas.print(lines)

@@ -6,7 +6,7 @@ so only a real terminal imports this module.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -22,7 +22,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
-from micro_agi.terminal.input import End
+from micro_agi.terminal.input import Choices, End
 
 STYLE = Style.from_dict(
     {
@@ -39,9 +39,6 @@ STYLE = Style.from_dict(
 """Only the terminal's own colours, so that it fits a light and a dark one."""
 MENU_ROWS = 8
 
-Choices = Callable[[str], Iterable[tuple[str, str]]]
-"""From the text before the cursor to (word, meaning) pairs that could end it."""
-
 
 def usable() -> bool:
     """Whether the terminal can move its cursor (`TERM=dumb` cannot)."""
@@ -53,34 +50,27 @@ class PromptReader:
 
     interactive = True
 
-    def __init__(
-        self,
-        *,
-        history: Path | None,
-        choices: Choices,
-        keys: Input | None = None,
-        output: Output | None = None,
-    ) -> None:
-        """Take where the history is kept and what completes; `keys` and `output` are for tests."""
-        self._messages: PromptSession[str | End] = PromptSession(
-            history=_history(history),
-            completer=_Words(choices),
-            complete_while_typing=Condition(lambda: _text().startswith("/")),
-            reserve_space_for_menu=MENU_ROWS,
-            multiline=True,
-            prompt_continuation="  ",
-            key_bindings=_bindings(),
-            style=STYLE,
-            input=keys,
-            output=output,
-        )
+    def __init__(self, *, keys: Input | None = None, output: Output | None = None) -> None:
+        """Read the terminal; `keys` and `output` take its place in tests."""
+        self._keys = keys
+        self._output = output
+        self._history: Path | None = None
+        self._choices: Choices = _nothing
+        self._messages: PromptSession[str | End] | None = None
         self._answers: PromptSession[str | End] = PromptSession(
             style=STYLE, input=keys, output=output, history=InMemoryHistory()
         )
         self._asking: PromptSession[str | End] | None = None
 
+    def learn(self, *, history: Path | None, choices: Choices) -> None:
+        """Keep the history in this file, and complete with these words."""
+        self._history, self._choices = history, choices
+        self._messages = None
+
     async def read(self, prompt: str) -> str | End:
         """Read a message."""
+        if self._messages is None:
+            self._messages = self._editor()
         return await self._run(self._messages, prompt)
 
     async def ask(self, prompt: str) -> str | End:
@@ -93,6 +83,20 @@ class PromptReader:
             return False
         self._asking.app.exit(result=End.INTERRUPT)
         return True
+
+    def _editor(self) -> "PromptSession[str | End]":
+        return PromptSession(
+            history=_history(self._history),
+            completer=_Words(self._choices),
+            complete_while_typing=Condition(lambda: _text().startswith("/")),
+            reserve_space_for_menu=MENU_ROWS,
+            multiline=True,
+            prompt_continuation="  ",
+            key_bindings=_bindings(),
+            style=STYLE,
+            input=self._keys,
+            output=self._output,
+        )
 
     async def _run(self, session: "PromptSession[str | End]", prompt: str) -> str | End:
         self._asking = session
@@ -123,15 +127,8 @@ class _Words(Completer):
                 yield Completion(choice, start_position=-len(word), display_meta=meaning)
 
 
-def words_for(commands: Sequence[tuple[str, str]], arguments: Choices) -> Choices:
-    """Complete a command's name first, then whatever `arguments` offers for it."""
-
-    def choices(before: str) -> Iterable[tuple[str, str]]:
-        if not before.startswith("/"):
-            return ()
-        return arguments(before) if " " in before else commands
-
-    return choices
+def _nothing(_: str) -> Iterable[tuple[str, str]]:
+    return ()
 
 
 def _text() -> str:

@@ -38,6 +38,14 @@ class Screen(Protocol):
         """The turn is over; the next thing shown is a prompt."""
         ...
 
+    def hold(self) -> None:
+        """Stop drawing: a prompt takes the terminal until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """Go on, with what happened meanwhile."""
+        ...
+
     def say(self, text: str) -> None:
         """Show what a command answers, ended by a newline."""
         ...
@@ -117,6 +125,13 @@ class PlainScreen:
         """End the answer's line, and have everything written."""
         self._end_text()
         self._answers.flush()
+
+    def hold(self) -> None:
+        """End the line under way, so that a question starts its own."""
+        self.end()
+
+    def resume(self) -> None:
+        """Go on; nothing was kept back."""
 
     def say(self, text: str) -> None:
         """Write text on the transcript's stream."""

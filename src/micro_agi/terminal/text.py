@@ -8,7 +8,9 @@ signs; directions that would reorder a line are dropped.
 CONTROL_PICTURES = 0x2400
 """Unicode's signs for the C0 controls start here: ESC is shown as ␛."""
 
-_SAFE: dict[int, int | str] = {code: CONTROL_PICTURES + code for code in range(0x20) if chr(code) not in "\n\t"}
+_SAFE: dict[int, int | str] = {
+    code: CONTROL_PICTURES + code for code in range(0x20) if chr(code) not in "\n\t"
+}
 _SAFE |= {0x7F: "\u2421", ord("\r"): ""}
 _SAFE |= dict.fromkeys(range(0x80, 0xA0), "\ufffd")
 _SAFE |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "")

@@ -184,12 +184,11 @@ class ResponsesWire:
         empty = item | {"status": "in_progress"}
         middle: list[dict[str, Any]] = []
         if kind == "reasoning":
-            text = self._reply.thinking
-            name = "response.reasoning_summary_text.delta"
-            middle = [{"type": name, "item_id": item["id"], "summary_index": 0, "delta": text}]
+            empty |= {"summary": []}
+            middle = _summary_events(item)
         elif kind == "message":
             empty |= {"content": []}
-            middle = [_text_delta(item["id"], piece) for piece in self._reply.pieces]
+            middle = _text_events(item, self._reply.pieces)
         else:
             empty |= {"arguments": ""}
             middle = _argument_events(item)
@@ -219,9 +218,28 @@ def _item(kind: str, id_: str) -> dict[str, Any]:
     return {"type": kind, "id": id_, "status": "completed"}
 
 
-def _text_delta(item_id: str, piece: str) -> dict[str, Any]:
-    place = {"item_id": item_id, "content_index": 0, "logprobs": []}
-    return {"type": "response.output_text.delta", "delta": piece, **place}
+def _summary_events(item: dict[str, Any]) -> list[dict[str, Any]]:
+    part = item["summary"][0]
+    place = {"item_id": item["id"], "summary_index": 0}
+    name = "response.reasoning_summary"
+    return [
+        {"type": f"{name}_part.added", "part": part | {"text": ""}, **place},
+        {"type": f"{name}_text.delta", "delta": part["text"], **place},
+        {"type": f"{name}_text.done", "text": part["text"], **place},
+        {"type": f"{name}_part.done", "part": part, **place},
+    ]
+
+
+def _text_events(item: dict[str, Any], pieces: tuple[str, ...]) -> list[dict[str, Any]]:
+    part = item["content"][0]
+    place = {"item_id": item["id"], "content_index": 0}
+    name = "response.output_text"
+    return [
+        {"type": "response.content_part.added", "part": part | {"text": ""}, **place},
+        *({"type": f"{name}.delta", "delta": p, "logprobs": [], **place} for p in pieces),
+        {"type": f"{name}.done", "text": part["text"], "logprobs": [], **place},
+        {"type": "response.content_part.done", "part": part, **place},
+    ]
 
 
 def _argument_events(item: dict[str, Any]) -> list[dict[str, Any]]:

@@ -75,9 +75,7 @@ class Functions:
                 where=entry_id,
                 fix="let functions return to their caller instead of calling on",
             )
-        context = context.narrowed(
-            tool=entry_id, tool_hash=entry.hash, depth=context.depth + 1, grants=Scope()
-        )
+        context = context.narrowed(tool=entry_id, tool_hash=entry.hash, grants=Scope())
         context.forbid_denied("funcs.call", entry_id)
         approvals = approvals or Approvals(self.registry, Nobody())
         trusted = self.is_operators(entry)

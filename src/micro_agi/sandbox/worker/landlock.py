@@ -28,7 +28,7 @@ SIZES = ((6, 24), (4, 16), (1, 8))
 
 def version() -> int:
     """Return the kernel's Landlock ABI, 0 when it has none."""
-    return max(0, LIBC.syscall(LANDLOCK_CREATE_RULESET, 0, 0, ASK_VERSION))
+    return max(0, int(LIBC.syscall(LANDLOCK_CREATE_RULESET, 0, 0, ASK_VERSION)))
 
 
 def deny_everything(abi: int) -> None:

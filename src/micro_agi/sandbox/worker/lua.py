@@ -49,9 +49,8 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     )
     # The first read or write of a stream asks fstat for a buffer size, which the filter
     # would punish; so the buffers are allocated here.
-    runtime.execute(
-        f'io.stdin:setvbuf("full", {STDIO_BUFFER}) io.stdout:setvbuf("full", {STDIO_BUFFER})'.encode()
-    )
+    for stream in ("stdin", "stdout"):
+        runtime.execute(f'io.{stream}:setvbuf("full", {STDIO_BUFFER})'.encode())
     runtime.execute(b"python = nil package.loaded.python = nil require = nil")
     prelude = (HERE / "prelude.lua").read_bytes()
     start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")
@@ -61,10 +60,8 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     settings[b"local_zone"] = _local_zone()
     for file in sorted((HERE / "modules").glob("*.lua")):
         # The brackets tell the prelude's stack reader that a frame is not a guest's.
-        name = f"=({file.stem})".encode()
-        settings[f"module.{file.stem}".encode()] = runtime.compile(
-            file.read_bytes(), name=name, mode=b"t"
-        )
+        chunk = runtime.compile(file.read_bytes(), name=f"=({file.stem})".encode(), mode=b"t")
+        settings[f"module.{file.stem}".encode()] = chunk
     loop: Callable[[], None] = start(settings)
     return loop
 

@@ -10,7 +10,7 @@
 local settings = ...
 
 local error, type, tostring, setmetatable, next, select = error, type, tostring, setmetatable, next, select
-local pcall, load, match, concat, unpack = pcall, load, string.match, table.concat, table.unpack
+local pcall, load, sub, concat, unpack = pcall, load, string.sub, table.concat, table.unpack
 local upvaluejoin, exit, randomseed = debug.upvaluejoin, os.exit, math.randomseed
 local unpack_bytes = string.unpack
 
@@ -167,7 +167,7 @@ local function fail_call(facts)
   local ok, frame = pcall(core.frame, ERROR_BYTES, ERROR, facts)
   if not ok then
     facts.details = nil
-    facts.message = string.sub(facts.message, 1, 4000)
+    facts.message = sub(facts.message, 1, 4000)
     frame = core.frame(ERROR_BYTES, ERROR, facts)
   end
   core.send(frame)

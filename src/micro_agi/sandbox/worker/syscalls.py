@@ -71,6 +71,6 @@ def fail(what: str) -> OSError:
 
 
 def prctl(option: int, value: int) -> None:
-    """Call prctl(2) or raise."""
+    """Set one property of this process, or raise."""
     if LIBC.prctl(option, value, 0, 0, 0) != 0:
         raise fail(f"prctl {option}")

@@ -23,9 +23,9 @@ from pathlib import Path
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
 sys.path.extend(sys.argv[4:])
 
-from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp  # noqa: E402
-from micro_agi.sandbox.worker.lockdown import Lock, lock  # noqa: E402
-from micro_agi.sandbox.worker.syscalls import (  # noqa: E402
+from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp
+from micro_agi.sandbox.worker.lockdown import Lock, lock
+from micro_agi.sandbox.worker.syscalls import (
     PR_SET_DUMPABLE,
     PR_SET_PDEATHSIG,
     prctl,
@@ -128,9 +128,7 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     )
 
 
-def _serve_forks(
-    control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]
-) -> None:
+def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]) -> None:
     while True:
         request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
         if not request:

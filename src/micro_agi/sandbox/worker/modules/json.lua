@@ -7,6 +7,7 @@ local type, tonumber, tostring, next, rawget, pcall, error = type, tonumber, tos
 local find, sub, byte, gsub, format, match, rep = string.find, string.sub, string.byte, string.gsub, string.format, string.match, string.rep
 local concat, sort, number_type, floor, huge = table.concat, table.sort, math.type, math.floor, math.huge
 local utf8_len, utf8_char = utf8.len, utf8.char
+local maxinteger, mininteger = math.maxinteger, math.mininteger
 local marks, fail = core.marks, core.fail
 
 local MAX_ENCODED_DEPTH, MAX_DECODED_DEPTH = 129, 128
@@ -199,7 +200,7 @@ local function take_number(s, at)
   local text = sub(s, at, exponent or fraction or stop)
   local value = tonumber(text)
   if fraction or exponent then return value + 0.0, (exponent or fraction) + 1 end
-  if number_type(value) == "float" then value = value > 0 and math.maxinteger or math.mininteger end
+  if number_type(value) == "float" then value = value > 0 and maxinteger or mininteger end
   return value, stop + 1
 end
 

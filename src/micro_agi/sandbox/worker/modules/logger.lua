@@ -2,7 +2,7 @@
 
 local core = ...
 
-local type, next, error = type, next, error
+local type, next, error, gmatch = type, next, error, string.gmatch
 
 local function merged(first, second)
   local all = {}
@@ -17,7 +17,7 @@ end
 
 local function make(name, fields)
   local logger = {}
-  for level in string.gmatch("debug info warn error", "%S+") do
+  for level in gmatch("debug info warn error", "%S+") do
     logger[level] = function(_, message, more)
       message = core.check_string(message, 1, level)
       local _, problem = core.host("logger.log", level, message, merged(fields, more), name)

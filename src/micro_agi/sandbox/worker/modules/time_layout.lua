@@ -4,7 +4,7 @@
 local core = ...
 
 local sub, byte, match, find, format, lower, rep, gsub = string.sub, string.byte, string.match, string.find, string.format, string.lower, string.rep, string.gsub
-local concat, tonumber, next = table.concat, tonumber, next
+local concat, unpack, tonumber, next = table.concat, table.unpack, tonumber, next
 local zone = core.zone
 
 local MONTHS = { "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December" }
@@ -75,7 +75,7 @@ end
 
 local function abbreviation_text(t)
   if t.abbreviation ~= "" then return t.abbreviation end
-  return offset_text(t.offset % 3600 == 0 and "-07" or "-0700", t.offset)
+  return offset_text("-0700", t.offset)
 end
 
 local function fraction_text(token, nanosecond)
@@ -302,7 +302,7 @@ local function settle(found)
 end
 
 local function place(found, fields, where)
-  local y, mo, d, h, mi, s = table.unpack(fields)
+  local y, mo, d, h, mi, s = unpack(fields)
   if found.utc then return zone.instant(zone.utc, y, mo, d, h, mi, s), zone.utc end
   if found.offset then
     local at = zone.instant(zone.utc, y, mo, d, h, mi, s) - found.offset

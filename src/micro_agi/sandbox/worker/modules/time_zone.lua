@@ -7,7 +7,7 @@
 local core = ...
 
 local unpack, find, match, sub, byte = string.unpack, string.find, string.match, string.sub, string.byte
-local tonumber = tonumber
+local tonumber, sort = tonumber, table.sort
 
 local FOREVER = math.maxinteger
 local zone = {}
@@ -115,7 +115,7 @@ local function by_rules(rules, at)
     changes[#changes + 1] = { rule_second(rules.from, y) - rules.offset, true }
     changes[#changes + 1] = { rule_second(rules.to, y) - rules.summer_offset, false }
   end
-  table.sort(changes, function(a, b) return a[1] < b[1] end)
+  sort(changes, function(a, b) return a[1] < b[1] end)
   local summer, ends = false, FOREVER
   for i = 1, #changes do
     if changes[i][1] <= at then before, summer = changes[i][1], changes[i][2]

@@ -1,0 +1,1 @@
+"""Tests of `micro_agi.security`."""
