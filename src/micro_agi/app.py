@@ -7,6 +7,7 @@ the first request, the documentation is read at the first question.
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class Parts:
     clock: Callable[[], float] = time.time
     resolve: Resolve | None = None
     """Resolver of the HTTP client."""
+    tls: ssl.SSLContext | None = None
+    """Certificate authorities of the HTTP client, instead of the system's."""
     offline: bool = False
     """Refuse every connection that leaves this machine."""
     database: Database | None = None
@@ -87,7 +90,7 @@ class Runtime:
         self.database = database
         self.notices: list[str] = []
         """Things a person should know at the start, one line each."""
-        self.client = Client(resolve=parts.resolve, offline=parts.offline)
+        self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
         self.journal = Journal(database, clock=parts.clock, secrets=[settings.api_key])
         self.approver: Approver = Nobody()

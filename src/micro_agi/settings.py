@@ -203,7 +203,8 @@ def _parse(item: Any, wanted: Any, source: str, value: Any) -> Any:
         raise SettingInvalid(
             f"{said} is no value for {source}", where=source, fix=f"give {_wanted(item, wanted)}"
         ) from None
-    _check_bounds(item, wanted, source, parsed)
+    if fix := _out_of_bounds(item, wanted, parsed):
+        raise SettingInvalid(f"`{value}` is no value for {source}", where=source, fix=f"give {fix}")
     return parsed
 
 
@@ -213,21 +214,19 @@ def _wanted(item: Any, wanted: Any) -> str:
     return kinds.get(wanted, "texts with commas between them") + unit
 
 
-def _check_bounds(item: Any, wanted: Any, source: str, value: Any) -> None:
-    """Refuse what has the right type and makes no sense."""
+def _out_of_bounds(item: Any, wanted: Any, value: Any) -> str:
+    """Return what to give instead of a value of the right type that makes no sense, or ""."""
     least, most = item.metadata["at_least"], item.metadata["at_most"]
     one_of = item.metadata["one_of"]
-    fix = ""
     if wanted is float and not math.isfinite(value):
-        fix = _wanted(item, wanted)
-    elif least is not None and value < least:
-        fix = f"at least {least:g} {item.metadata['unit']}".rstrip()
-    elif most is not None and value > most:
-        fix = f"at most {most:g} {item.metadata['unit']}".rstrip()
-    elif one_of and value not in one_of:
-        fix = f"one of: {', '.join(one_of)}"
-    if fix:
-        raise SettingInvalid(f"`{value}` is no value for {source}", where=source, fix=f"give {fix}")
+        return _wanted(item, wanted)
+    if least is not None and value < least:
+        return f"at least {least} {item.metadata['unit']}".rstrip()
+    if most is not None and value > most:
+        return f"at most {most} {item.metadata['unit']}".rstrip()
+    if one_of and value not in one_of:
+        return f"one of: {', '.join(one_of)}"
+    return ""
 
 
 def _from_text(wanted: Any, value: str, source: str) -> Any:

@@ -182,10 +182,10 @@ def test_policies_and_grants_are_never_restored():
         ("UPDATE registry_versions SET reason = 'innocent' WHERE id = 2", 2),
         ("UPDATE registry_versions SET actor = 'root' WHERE id = 1", 1),
         ("UPDATE registry_versions SET at = at + 1 WHERE id = 1", 1),
-        ("UPDATE registry_versions SET report = '{\"tests\":9}' WHERE id = 2", 2),
+        ("UPDATE registry_versions SET report = CAST('{\"tests\":9}' AS BLOB) WHERE id = 2", 2),
         ("UPDATE registry_versions SET hash = 'x' WHERE id = 1", 1),
         (
-            "UPDATE registry_operations SET content = replace(content, '1', '2') WHERE version = 1",
+            "UPDATE registry_operations SET content = CAST(replace(content, '1', '2') AS BLOB) WHERE version = 1",
             1,
         ),
         ("UPDATE registry_operations SET after = 'x' WHERE version = 1", 1),

@@ -76,10 +76,10 @@ def test_a_removed_document_is_not_found(index):
     assert keys(index, "banana") == []
 
 
-def test_the_limit_is_kept_and_equal_scores_are_ordered_by_key(index):
+def test_the_limit_is_kept_and_of_equal_scores_the_first_added_comes_first(index):
     for key in ("c", "a", "b"):
         index.add(key, title="same", body="same words")
-    assert keys(index, "same words", 2) == ["a", "b"]
+    assert keys(index, "same words", 2) == ["c", "a"]
     assert keys(index, "same", 0) == []
 
 

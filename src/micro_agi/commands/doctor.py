@@ -2,6 +2,7 @@
 
 from micro_agi.commands.health import Finding, examine
 from micro_agi.commands.invocation import Invocation
+from micro_agi.commands.output import wrapped
 
 SIGNS = {"ok": "ok   ", "todo": "todo ", "broken": "FAIL "}
 
@@ -24,6 +25,8 @@ async def run(invocation: Invocation) -> int:
 
 
 def _say(invocation: Invocation, finding: Finding) -> None:
-    invocation.say(f"{SIGNS[finding.state]} {finding.part:<10} {finding.what}")
+    start = f"{SIGNS[finding.state]} {finding.part:<10} "
+    invocation.say(wrapped(start, finding.what, width=invocation.width))
     if finding.fix:
-        invocation.say(f"{'':17}fix: {finding.fix}")
+        # Below the part's name, not below its text: a fix is long and a terminal narrow.
+        invocation.say(wrapped(f"{'':6}fix: ", finding.fix, width=invocation.width))

@@ -3,6 +3,7 @@
 Pure: values in, text out.
 """
 
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -25,19 +26,40 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | N
     below = left is not None and left < min(MIN_LAST, max(len(line[-1]) for line in lines))
     if below and width is not None:
         left = width - len(GAP)
-    texts = []
+    texts: list[str] = []
     for line in lines:
         fixed = GAP.join(f"{cell:<{size}}" for cell, size in zip(line, sizes, strict=False))
         last = line[-1] if left is None else shorten(line[-1], left)
-        texts.append(f"{fixed.rstrip()}\n{GAP}{last}" if below else f"{fixed}{GAP}{last}")
-    return "\n".join("\n".join(part.rstrip() for part in text.split("\n")) for text in texts)
+        if not below:
+            texts.append(f"{fixed}{GAP}{last}".rstrip())
+        else:
+            texts += [text.rstrip() for text in (fixed, GAP + last) if text.strip()]
+    return "\n".join(texts)
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> str:
-    """Align `name: value` lines; empty values are left out."""
+def facts(pairs: Sequence[tuple[str, str]], *, width: int | None, indent: str = "") -> str:
+    """Align `name: value` lines, wrapped to `width`; empty values are left out."""
     shown = [(name, value) for name, value in pairs if value]
     size = max((len(name) for name, _ in shown), default=0) + 1
-    return "\n".join(f"{name + ':':<{size}} {value}" for name, value in shown)
+    return "\n".join(
+        wrapped(f"{indent}{name + ':':<{size}} ", value, width=width) for name, value in shown
+    )
+
+
+def wrapped(before: str, text: str, *, width: int | None) -> str:
+    """Write `text` behind `before`, wrapped to `width` with its later lines below its first.
+
+    >>> print(wrapped("fix: ", "one two three four five six", width=29))
+    fix: one two three four five
+         six
+    """
+    room = None if width is None else max(width - len(before), MIN_LAST)
+    flat = _one_line(text)
+    if room is None or len(flat) <= room:
+        return before + flat
+    # A long word (a hash, a path) stays whole: it may be copied.
+    lines = textwrap.wrap(flat, room, break_long_words=False, break_on_hyphens=False)
+    return before + ("\n" + " " * len(before)).join(lines)
 
 
 def shorten(text: str, width: int) -> str:

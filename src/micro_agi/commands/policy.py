@@ -89,7 +89,7 @@ async def check(invocation: Invocation) -> int:
             ("asked", asked),
             ("then", _then(verdict, action)),
         ]
-        invocation.say("\n".join("  " + line for line in facts(pairs).split("\n")))
+        invocation.say(facts(pairs, width=invocation.width, indent="  "))
     return 0 if verdict.allowed else 3
 
 
@@ -125,7 +125,7 @@ def _may(verdict: Verdict) -> str:
 def _then(verdict: Verdict, action: str) -> str:
     """Say what the answer leads to."""
     if verdict.answer == "deny":
-        return "refused, whoever is asked: only the app's files can change it"
+        return "refused, and nobody is asked: a deny beats every allow"
     if verdict.answer == "allow" and action in WRITES:
         return (
             "written, if it is a tool of plain kind and name: the door's floor holds for all agents"

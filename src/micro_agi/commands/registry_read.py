@@ -110,8 +110,8 @@ async def show(invocation: Invocation) -> int:
         if entry.revision is not None:
             version = rt.registry.history.version(entry.revision)
             written = f"{version} by {version.actor}, {moment(version.at)}"
-            why = facts([("written", written), ("reason", version.reason), ("hash", entry.hash)])
-            invocation.say("\n" + why)
+            pairs = [("written", written), ("reason", version.reason), ("hash", entry.hash)]
+            invocation.say("\n" + facts(pairs, width=invocation.width))
     return 0
 
 

@@ -91,7 +91,7 @@ async def show(invocation: Invocation) -> int:
         ("loaded", ", ".join(conversation.loaded)),
         ("took", spent(conversation.usage, conversation.cost_usd or None)),
     ]
-    invocation.say(facts(pairs))
+    invocation.say(facts(pairs, width=invocation.width))
     for line in transcript([r.event for r in recorded]):
         invocation.say(line)
     return 0

@@ -79,7 +79,7 @@ async def show(invocation: Invocation) -> int:
     pairs = [
         ("tool", entry.id),
         ("name", spec.name),
-        ("about", spec.description.replace("\n", " ")),
+        ("about", spec.description),
         ("kind", entry.kind),
         ("modules", ", ".join(modules_of(entry)) or "none"),
         ("hosts", ", ".join(declared_hosts(entry))),
@@ -91,7 +91,7 @@ async def show(invocation: Invocation) -> int:
         ("hash", entry.hash),
         ("schema", canonical_json(spec.schema).decode()),
     ]
-    invocation.say(facts(pairs))
+    invocation.say(facts(pairs, width=invocation.width))
     source = entry.data.get("source")
     if isinstance(source, str):
         invocation.say("\n" + source.rstrip("\n"))

@@ -11,6 +11,7 @@ Each caller turns them into its own error. HTTP statuses are not failures.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ AllowAddress: TypeAlias = Callable[[str, str, int], None]
 """Takes address, host and port of a connection; raises PolicyDenied to refuse it."""
 CheckUrl: TypeAlias = Callable[[str], None]
 """Takes the exact URL of a hop; raises PolicyDenied to refuse it."""
-Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Takes host and port, returns addresses; raises OSError when there is none."""
+Place: TypeAlias = str | tuple[str, int]
+"""An address, or an address and the port to use there instead of the URL's."""
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[Place]]]
+"""Takes host and port, returns where to connect; raises OSError when there is nothing."""
 
 MAX_REDIRECTS = 10
 CONNECT_TIMEOUT_S = 20.0
@@ -91,15 +94,23 @@ def header(headers: Headers, name: str) -> str:
 class Client:
     """Owns the connections of one event loop. `close` ends it."""
 
-    def __init__(self, *, resolve: Resolve | None = None, offline: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        resolve: Resolve | None = None,
+        offline: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Make a client.
 
         With `offline`, connections to other machines are refused before a name is looked
         up: tests run with it, so none can reach a real service by mistake. `resolve`
-        replaces the system's resolver (and is asked even when offline).
+        replaces the system's resolver (and is asked even when offline); `tls` replaces the
+        system's certificate authorities, for an operator with one of its own.
         """
         self._resolve = resolve or (_resolve_this_machine if offline else None)
         self._offline = offline
+        self._tls = tls
         self._session: Any = None
         self._closed = False
 
@@ -145,7 +156,7 @@ class Client:
         exchange = _exchange()
         if self._session is None:
             assert not self._closed, "the client is closed"
-            self._session = exchange.open_session(self._resolve, CONNECT_TIMEOUT_S)
+            self._session = exchange.open_session(self._resolve, CONNECT_TIMEOUT_S, self._tls)
         streamed: AbstractAsyncContextManager[Streamed] = exchange.stream(
             self._session, request, self._gate(request)
         )
@@ -184,7 +195,7 @@ def too_large(max_bytes: int, url: str) -> LimitReached:
     )
 
 
-async def _resolve_this_machine(host: str, port: int) -> Sequence[str]:
+async def _resolve_this_machine(host: str, port: int) -> Sequence[Place]:
     if host != "localhost":
         _refuse_other_machines("", host, port)
     return ["127.0.0.1"]

@@ -21,13 +21,13 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from micro_agi.net.client import AllowAddress, Resolve
+from micro_agi.net.client import AllowAddress, Place, Resolve
 
 GATE: ContextVar[AllowAddress | None] = ContextVar("gate", default=None)
 """Of the request that runs in this task; the library gives no other way to pass it."""
 
 
-async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+async def resolve_by_system(host: str, port: int) -> Sequence[Place]:
     """Ask the operating system for the addresses of a name."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -47,14 +47,15 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        addresses = await self._resolve(host, port)
+        found = await self._resolve(host, port)
+        places = [(place, port) if isinstance(place, str) else place for place in found]
         gate = GATE.get()
         if gate is not None:
-            for address in addresses:
-                pass
-        if not addresses:
+            for address, _ in places:
+                gate(address, host, port)
+        if not places:
             raise OSError(f"no address for {host}")
-        return [_result(host, address, port) for address in addresses]
+        return [_result(host, address, real_port) for address, real_port in places]
 
     async def close(self) -> None:
         """Hold nothing, so there is nothing to close."""

@@ -8,6 +8,7 @@ its own) is not for another.
 import asyncio
 import io
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -30,7 +31,9 @@ HARMLESS = frozenset({"accept", "accept-language", "content-type", "user-agent"}
 LARGE_BODY_BYTES = 1 << 20
 
 
-def open_session(resolve: Resolve | None, connect_timeout_s: float) -> aiohttp.ClientSession:
+def open_session(
+    resolve: Resolve | None, connect_timeout_s: float, tls: ssl.SSLContext | None
+) -> aiohttp.ClientSession:
     """Open a session without cookies, proxies of the environment or a cache of names.
 
     The cache would answer without asking the gate of the request at hand.
@@ -39,6 +42,7 @@ def open_session(resolve: Resolve | None, connect_timeout_s: float) -> aiohttp.C
         resolver=CheckedResolver(resolve or resolve_by_system),
         use_dns_cache=False,
         limit=CONNECTIONS,
+        ssl=tls or True,
         keepalive_timeout=KEEP_ALIVE_S,
     )
     return aiohttp.ClientSession(

@@ -53,8 +53,8 @@ class Index:
     """Ranked full-text search over documents with a title, keywords and a body.
 
     In memory unless a connection is given, whose transactions then stay the caller's.
-    To be used by one thread at a time. Results are deterministic: equal scores are
-    ordered by key.
+    To be used by one thread at a time. Results are deterministic: of equal
+    scores, the document added first comes first.
     """
 
     def __init__(
@@ -64,10 +64,11 @@ class Index:
         self._owned = connection is None
         self._db = connection or _memory()
         self._table = table
-        # Both names below are checked above; SQLite has no parameters for names.
+        # FTS5 looks up by rowid only; the second table leads from a key to it.
         self._db.execute(
             f"CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5("
-            "title, keywords, body, tokenize = 'porter unicode61 remove_diacritics 2')"
+            "title, keywords, body, key UNINDEXED,"
+            " tokenize = 'porter unicode61 remove_diacritics 2')"
         )
         self._db.execute(
             f"CREATE TABLE IF NOT EXISTS {table}_keys"
@@ -77,14 +78,14 @@ class Index:
     def add(self, key: str, *, title: str, keywords: str = "", body: str = "") -> None:
         """Add a document, or replace the one with that key."""
         self.remove(key)
-        row = (_storable(title), _storable(keywords), _storable(body))
+        row = (_storable(title), _storable(keywords), _storable(body), _storable(key))
         added = self._db.execute(
-            f"INSERT INTO {self._table} (title, keywords, body) VALUES (?, ?, ?)",  # noqa: S608 table is an identifier
+            f"INSERT INTO {self._table} (title, keywords, body, key) VALUES (?, ?, ?, ?)",  # noqa: S608 table is an identifier
             row,
         )
         self._db.execute(
             f"INSERT INTO {self._table}_keys VALUES (?, ?)",  # noqa: S608 table is an identifier
-            (_storable(key), added.lastrowid),
+            (row[-1], added.lastrowid),
         )
 
     def remove(self, key: str) -> None:
@@ -108,15 +109,23 @@ class Index:
         terms = self._whole(wanted) or self._prefixes(wanted)
         if not terms or limit < 1:
             return []
+        found = " OR ".join(terms)
         weights = f"{TITLE_WEIGHT}, {KEYWORDS_WEIGHT}, {BODY_WEIGHT}"
-        rows = self._db.execute(
-            f"SELECT key, title, snippet({self._table}, 2, '', '', '…', {EXCERPT_WORDS}),"  # noqa: S608 table is an identifier
-            f" -bm25({self._table}, {weights}) AS score"
-            f" FROM {self._table} JOIN {self._table}_keys ON id = {self._table}.rowid"
-            f" WHERE {self._table} MATCH ? ORDER BY score DESC, key LIMIT ?",
-            (" OR ".join(terms), limit),
-        )
-        return [Hit(key, title, " ".join(text.split()), score) for key, title, text, score in rows]
+        # Two queries: an excerpt costs far more than a rank, and is wanted for few.
+        best = self._db.execute(
+            f"SELECT rowid, -bm25({self._table}, {weights}) AS score FROM {self._table}"  # noqa: S608 table is an identifier
+            f" WHERE {self._table} MATCH ? ORDER BY score DESC, rowid LIMIT ?",
+            (found, limit),
+        ).fetchall()
+        return [self._hit(found, rowid, score) for rowid, score in best]
+
+    def _hit(self, found: str, rowid: int, score: float) -> Hit:
+        key, title, excerpt = self._db.execute(
+            f"SELECT key, title, snippet({self._table}, 2, '', '', '…', {EXCERPT_WORDS})"  # noqa: S608 table is an identifier
+            f" FROM {self._table} WHERE {self._table} MATCH ? AND rowid = ?",
+            (found, rowid),
+        ).fetchone()
+        return Hit(key, title, " ".join(excerpt.split()), score)
 
     def close(self) -> None:
         """Close the connection if it is our own."""

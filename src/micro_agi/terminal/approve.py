@@ -18,8 +18,8 @@ from micro_agi.tools.approve import Approver, Nobody, YesOnce
 AskLine = Callable[[str], Awaitable[str | None]]
 """Show a prompt and return the line; None when there will be no answer."""
 
-CHOICES = "  allow it?  y = once   s = this session   a = always   n = no"
-PROMPT = "  y/s/a/n > "
+CHOICES = "  y = once, s = this session, a = always, n = no"
+PROMPT = "  allow it? y/s/a/n > "
 ANSWERS: Mapping[str, Approval] = {
     **dict.fromkeys(("y", "yes", "once"), "once"),
     **dict.fromkeys(("s", "session"), "session"),

@@ -26,6 +26,14 @@ class Line:
     cells: int
     """How many columns it takes."""
 
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to see in it."""
+        return not self.cells or not SGR.sub("", self.text).strip()
+
+
+BLANK = Line("", 0)
+
 
 def line(text: str) -> Line:
     """Measure a coloured text: wide characters take two columns, colours none."""

@@ -108,6 +108,7 @@ class Chat:
             self._tell()
             self._console.print("")
             self._phase = "prompt"
+            self._console.output.flush()
             line = await self._console.reader.read(PROMPT)
             if line is End.INTERRUPT:
                 if warned:
@@ -152,7 +153,7 @@ class Chat:
         try:
             await self._work
         except asyncio.CancelledError:
-            if self._phase == "working":
+            if self._phase == "working" and not self._console.output.gone:
                 raise
             # Stopped before a turn began, which could have said so itself.
             screen.remark("  stopped")

@@ -176,10 +176,10 @@ class Commands:
         session = self._session
         usage, turns = session.usage, counted(session.conversation.turn, "turn")
         self._say(f"  {spent(usage, None)}, in {turns}")
-        if usage.window and not session.cost_usd:
-            self._say("  no money: the models used have no price")
-        else:
+        if session.cost_usd:
             self._say(f"  {money(session.cost_usd)}")
+        elif usage.window:
+            self._say("  no money: the models used have no price")
 
     async def _compact(self, _: str) -> None:
         screen = self._console.screen

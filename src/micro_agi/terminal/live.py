@@ -24,7 +24,7 @@ from micro_agi.messages import (
     ToolLoaded,
     TurnFinished,
 )
-from micro_agi.terminal.canvas import Canvas, Line, line
+from micro_agi.terminal.canvas import BLANK, Canvas, Line, line
 from micro_agi.terminal.markdown import Stream, console, render, render_code
 from micro_agi.terminal.text import first_line, printable, seconds
 from micro_agi.terminal.wording import ending, loaded_line, remark, spent, tool_outcome
@@ -38,7 +38,6 @@ SPIN_S = 0.1
 SLOW_S = 2.0
 """After this long the spinner says how long it has been."""
 THOUGHT_CHARS = 200
-BLANK = Line("", 0)
 
 
 class LiveScreen:
@@ -197,7 +196,9 @@ class LiveScreen:
         lines = self._remark(note) if note else []
         if event.steps:
             took = seconds(self._clock() - self._began)
-            lines += self._styled(f"  {spent(event.usage, event.cost_usd)} · {took}", "dim")
+            used = event.usage.window or event.usage.completion
+            said = f"{spent(event.usage, event.cost_usd)} · {took}" if used else took
+            lines += self._styled(f"  {said}", "dim")
         self._put(lines)
 
     def _wait(self, what: str) -> None:

@@ -11,12 +11,13 @@ import io
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
 from rich.syntax import Syntax
 from rich.theme import Theme
 
-from micro_agi.terminal.canvas import Line, line
+from micro_agi.terminal.canvas import BLANK, Line, line
 
 THEME = Theme(
     {
@@ -76,10 +77,26 @@ class Stream:
 
 
 def render(source: str, columns: int) -> list[Line]:
-    """Return Markdown as coloured lines, without blank ones before and after."""
-    markdown = _Plainly("", hyperlinks=False, code_theme="ansi_dark")
-    markdown.markup, markdown.parsed = source, _parser().parse(source)
-    return _lines(console(columns), markdown)
+    """Return Markdown as coloured lines: blocks with one blank line between them."""
+    screen = console(columns)
+    lines: list[Line] = []
+    for block in _blocks(_parser().parse(source)):
+        markdown = _Plainly("", hyperlinks=False)
+        markdown.parsed = block
+        drawn = _lines(screen, markdown)
+        lines += [BLANK, *drawn] if lines and drawn else drawn
+    return lines
+
+
+def _blocks(tokens: list[Token]) -> list[list[Token]]:
+    """Cut a document at the ends of its outermost blocks."""
+    blocks: list[list[Token]] = []
+    start = 0
+    for at, token in enumerate(tokens, 1):
+        if token.level == 0 and token.nesting <= 0:
+            blocks.append(tokens[start:at])
+            start = at
+    return blocks
 
 
 def render_code(source: str, language: str, columns: int) -> list[Line]:
@@ -107,9 +124,9 @@ def _lines(screen: Console, renderable: Markdown | Syntax) -> list[Line]:
     with screen.capture() as captured:
         screen.print(renderable)
     lines = [line(text.rstrip()) for text in captured.get().split("\n")]
-    while lines and not lines[-1].cells:
+    while lines and lines[-1].blank:
         lines.pop()
-    while lines and not lines[0].cells:
+    while lines and lines[0].blank:
         lines.pop(0)
     return lines
 

@@ -56,12 +56,12 @@ def seconds(duration_s: float) -> str:
     """Return a duration as a person reads it.
 
     >>> seconds(0.0342), seconds(4.26), seconds(125)
-    ('0.03 s', '4.3 s', '2 min 5 s')
+    ('34 ms', '4.3 s', '2 min 5 s')
     """
     if duration_s >= 100:
         minutes, rest = divmod(round(duration_s), 60)
         return f"{minutes} min {rest} s"
-    return f"{duration_s:.2f} s" if duration_s < 1 else f"{duration_s:.1f} s"
+    return f"{duration_s * 1000:.0f} ms" if duration_s < 1 else f"{duration_s:.1f} s"
 
 
 def money(usd: float) -> str:
