@@ -72,7 +72,7 @@ def with_registry(work, entries=APP, **options):
         try:
             return await work(registry)
         finally:
-            registry.history._database.close()
+            registry.database.close()
 
     return asyncio.run(run())
 

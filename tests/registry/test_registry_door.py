@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, PolicyDenied
+from micro_agi.registry.changes import Operation
 from micro_agi.registry.kinds import KINDS
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Policy, Scope
+from micro_agi.testing.registry import memory_registry
 from tests.registry.app_entries import (
     APP,
     ROOT,
@@ -385,17 +387,35 @@ def test_a_rollback_by_an_agent_passes_the_same_door():
 def test_the_door_is_asked_again_when_another_writer_was_faster():
     """A policy that arrives while a draft is being compiled must count."""
 
+    compiling = asyncio.Event()
+    stop = policy("app.grants:stop", "deny", "app.generated:*")
+
+    async def slow(entry):
+        compiling.set()
+        await written.wait()
+
+    written = asyncio.Event()
+
+    async def write_meanwhile(registry):
+        other = await memory_registry(APP, database=registry.database)
+        await compiling.wait()
+        await create(other, stop)
+        written.set()
+
     async def work(registry):
-        first = asyncio.Event()
-
-        async def slow(entry):
-            if entry.id == "app.generated:x" and not first.is_set():
-                first.set()
-                other = await type(registry).open(registry._database, [])
-                await create(other, policy("app.grants:stop", "deny", "app.generated:*"))
-
-        registry._admit = slow
+        meanwhile = asyncio.ensure_future(write_meanwhile(registry))
         with pytest.raises(PolicyDenied, match=r"app.grants:stop"):
             await create(registry, tool("app.generated:x"), agent())
+        await meanwhile
+
+    with_registry(work, admit=slow)
+
+
+def test_an_operation_on_one_id_cannot_carry_another_entry():
+    async def work(registry):
+        evil = registry.get("app.tools:load_tool")
+        operation = Operation("entry.create", "app.generated:x", evil)
+        with pytest.raises(EntryInvalid, match="another entry"):
+            await registry.apply([operation], agent())
 
     with_registry(work)

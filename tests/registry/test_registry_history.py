@@ -185,7 +185,8 @@ def test_policies_and_grants_are_never_restored():
         ("UPDATE registry_versions SET report = CAST('{\"tests\":9}' AS BLOB) WHERE id = 2", 2),
         ("UPDATE registry_versions SET hash = 'x' WHERE id = 1", 1),
         (
-            "UPDATE registry_operations SET content = CAST(replace(content, '1', '2') AS BLOB) WHERE version = 1",
+            "UPDATE registry_operations SET content = CAST(replace(content, '1', '2') AS BLOB)"
+            " WHERE version = 1",
             1,
         ),
         ("UPDATE registry_operations SET after = 'x' WHERE version = 1", 1),
@@ -203,7 +204,7 @@ def test_any_change_of_a_row_shows(tampering, version):
         await update(registry, tool("app.generated:x", "return 2"), agent("2"))
         await create(registry, plain("a:y"))
         assert registry.history.verify() is None
-        outside = sqlite3.connect(registry.history._database.path)
+        outside = sqlite3.connect(registry.database.path)
         assert outside.execute(tampering).rowcount == 1
         outside.commit()
         outside.close()
@@ -218,7 +219,7 @@ def test_a_removed_version_shows():
     async def work(registry):
         for n in range(3):
             await create(registry, plain(f"a:{n}"))
-        outside = sqlite3.connect(registry.history._database.path)
+        outside = sqlite3.connect(registry.database.path)
         outside.execute("DELETE FROM registry_operations WHERE version = 2")
         outside.execute("DELETE FROM registry_versions WHERE id = 2")
         outside.commit()

@@ -159,11 +159,12 @@ def test_what_is_no_index_is_left_alone(tmp_path):
     found = load_app(app(tmp_path, **files))
     assert found.entries == ()
     (warning,) = found.warnings
-    assert warning.startswith("src/broken.yaml:1:")
+    assert warning.startswith("src/broken.yaml:2:1 at a")
 
 
 def test_an_index_may_be_json(tmp_path):
-    text = '{"namespace": "a", "entries": [{"name": "x", "kind": "registry.entry", "y": "\\ud83d\\ude00"}]}'
+    item = '{"name": "x", "kind": "registry.entry", "y": "\\ud83d\\ude00"}'
+    text = f'{{"namespace": "a", "entries": [{item}]}}'
     assert loaded(tmp_path, **{"src/x.json": text})["a:x"].data == {"y": "😀"}
 
 
@@ -188,7 +189,7 @@ def test_a_json_index_that_is_wrong_stops_the_start(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("index", "where", "said"),
     [
-        ("namespace: a\nentries: [", "src/_index.yaml:2:", "no YAML"),
+        ("namespace: a\nentries: [", "src/_index.yaml:3:1 at entries", "no YAML"),
         ("namespace: a", "src/_index.yaml:1:1", "neither `entries` nor"),
         ("namespace: [a]", "src/_index.yaml:1:12 at namespace", "without a colon"),
         ("namespace: a:b\nentries: []", "src/_index.yaml:1:12 at namespace", "without a colon"),

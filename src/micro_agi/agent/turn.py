@@ -43,6 +43,7 @@ from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, as_text, call_key
+from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False)`."""
@@ -229,6 +230,8 @@ class Turn:
         self, call: ToolCall, result: ToolCallFinished
     ) -> tuple[ToolCallFinished, list[AnyEvent]]:
         """Load the tool that a `load_tool` effect names; if that fails, so did the call."""
+        if MARK in result.content and result.result is None and result.error is None:
+            return await self._add(call, result, READ_RESULT)
         value = result.result
         if not (isinstance(value, dict) and value.get("loaded") is True and result.tool):
             return result, []
@@ -238,7 +241,14 @@ class Turn:
             return result, []
         if entry.meta.get("effect") != LOADS or not self.registry.is_operators(entry.namespace):
             return result, []
-        wanted = str(value.get("id") or "")
+        return await self._add(call, result, str(value.get("id") or ""))
+
+    async def _add(
+        self, call: ToolCall, result: ToolCallFinished, wanted: str
+    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
+        """Add a tool to the running agent, or turn the result into the reason why not."""
+        if any(t.id == wanted for t in self.agent.get_current_agent().compiled.tools):
+            return result, []
         try:
             self.agent.add_tools(wanted)
             runner = await self.agent.reload()

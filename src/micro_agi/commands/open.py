@@ -5,8 +5,7 @@ runs and its `.env` is not read; afterwards the values in there count between th
 environment and the defaults.
 """
 
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -54,16 +53,25 @@ async def _open(invocation: Invocation, settings: Settings, console: Console | N
     async def ask(question: str) -> bool:
         return await agrees(invocation, console, question)
 
+    _require_home(invocation)
+    return await Runtime.open(
+        settings,
+        approver=console.approver if console else None,
+        ask=ask if console else None,
+    )
+
+
+def _require_home(invocation: Invocation) -> None:
+    """Make the home if it is new.
+
+    Raises: InputInvalid when that is not possible.
+    """
     try:
-        return await Runtime.open(
-            settings,
-            approver=console.approver if console else None,
-            ask=ask if console else None,
-        )
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        assert invocation.home.is_dir(), "it was made"
+    except OSError as error:
         raise InputInvalid(
             f"the home cannot be used: {error.strerror}",
-            where=str(error.filename or settings.home),
+            where=str(error.filename or invocation.settings.home),
             fix="name a directory that you may write with --home",
         ) from error
 
@@ -96,16 +104,16 @@ def log_path(home: Path) -> Path:
     return home / "logs" / "micro-agi.log"
 
 
-def open_console(invocation: Invocation) -> Console:
-    """Look at the streams of this process and make the console that fits them.
+def open_console(make: Callable[[], Console]) -> Console:
+    """Make the console that fits the streams of this process.
 
     Raises: InputInvalid when standard input is closed.
     """
     try:
-        return Console.open(invocation.settings)
+        return make()
     except (OSError, ValueError) as error:
         raise InputInvalid(
             "there is no standard input",
             where="stdin",
-            fix=f"give {sys.argv[0]} one: `< /dev/null`",
+            fix="give it one: `< /dev/null`",
         ) from error

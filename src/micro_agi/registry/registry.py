@@ -53,7 +53,7 @@ class Registry:
         namespaces: frozenset[str],
     ) -> None:
         self.history = History(database)
-        self._database = database
+        self.database = database
         self._clock = clock
         self._admit = admit
         self._namespaces = namespaces
@@ -231,7 +231,7 @@ class Registry:
         after = build(state.last, state.entries, self).changed(number, written)
         check_references(after, {i: after.get(i) for i in files if i in after})
         if stays and state.baseline:
-            await self._database.write(state.remember)
+            await self.database.write(state.remember)
         if not stays:
             version = Version(
                 id=number,
@@ -241,7 +241,7 @@ class Registry:
                 reason="files changed" if state.last >= 0 else "first start",
                 operations=state.changes,
             )
-            await self._database.write(
+            await self.database.write(
                 lambda db: append(db, version, written, baseline=state.baseline), durable=True
             )
         self._snapshot = after
@@ -263,7 +263,7 @@ class Registry:
                     return append(db, version, entries)
 
                 try:
-                    stored = await self._database.write(write, durable=True)
+                    stored = await self.database.write(write, durable=True)
                 except Stale:
                     continue
                 self._install(stored, entries)
@@ -287,6 +287,12 @@ class Registry:
         return planned
 
     def _check_place(self, operation: Operation) -> None:
+        if operation.entry is not None and operation.entry.id != operation.entry_id:
+            raise EntryInvalid(
+                f"the operation is on another entry than the one it holds: {operation.entry.id}",
+                where=operation.entry_id,
+                fix="build change sets with `snapshot.changes()`",
+            )
         if operation.entry_id in self._mounted:
             raise EntryConflict(
                 f"`{operation.entry_id}` is a function of this program",
@@ -327,10 +333,10 @@ class Registry:
         )
 
     async def _catch_up(self, *, force: bool) -> bool:
-        seen = self._database.data_version()
+        seen = self.database.data_version()
         if seen == self._seen and not force:
             return False
-        newer = await self._database.read(lambda db: _newer(db, self.version))
+        newer = await self.database.read(lambda db: _newer(db, self.version))
         self._seen = seen
         for version, entries in newer:
             self._install(version, entries)

@@ -198,8 +198,8 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         if event.tag not in (None, "!"):
             return self._tagged(event)
-        if not event.implicit[0]:
-            return event.value  # quoted, or a block
+        if event.tag == "!" or not event.implicit[0]:
+            return event.value  # quoted, a block, or said to be a text
         return self._plain(event)
 
     def _plain(self, event: Any) -> Any:

@@ -37,7 +37,12 @@ def tool_failed(facts: LuaFacts, *, what: str = "", where: str = "", fix: str = 
 
     `what` is for people, where the message as Lua has it would repeat the position.
     """
-    error = ToolFailed(what or facts.message, where=where, fix=fix)
+    match facts.details:
+        case {"code": str(code), "where": str(origin), "fix": str(advice)}:
+            error = ToolFailed(what or facts.message, where=origin or where, fix=advice or fix)
+            error.__dict__["code"] = code
+        case _:
+            error = ToolFailed(what or facts.message, where=where, fix=fix)
     return _with_facts(error, facts)
 
 
@@ -62,7 +67,10 @@ def facts_of(error: MicroAgiError) -> LuaFacts:
     facts = error.__dict__.get("lua_facts")
     if isinstance(facts, LuaFacts):
         return facts
-    return LuaFacts(kind=error.kind, message=error.what, retryable=error.retryable)
+    # What a person or a model can do about it must survive the way through Lua code that
+    # only hands the error on.
+    details = {"code": error.code, "where": error.where, "fix": error.fix}
+    return LuaFacts(kind=error.kind, message=error.what, retryable=error.retryable, details=details)
 
 
 _POSITION = re.compile(r"^(?P<where>[^\n]{1,200}?:\d+): (?P<what>.*)$", re.DOTALL)

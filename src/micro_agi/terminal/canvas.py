@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from micro_agi.terminal.output import Output
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
+TRAILING = re.compile(r"(?:\x1b\[[0-9;]*m| )+$")
+RESET = "\x1b[0m"
 ERASE_BELOW = "\x1b[J"
 HIDE_CURSOR = "\x1b[?25l"
 SHOW_CURSOR = "\x1b[?25h"
@@ -36,8 +38,14 @@ BLANK = Line("", 0)
 
 
 def line(text: str) -> Line:
-    """Measure a coloured text: wide characters take two columns, colours none."""
-    return Line(text, cell_len(SGR.sub("", text)))
+    """Measure a coloured text: wide characters take two columns, colours none.
+
+    Blanks at its end go, also coloured ones: a narrower window would wrap them.
+    """
+    kept = TRAILING.sub("", text)
+    if SGR.search(kept):
+        kept += RESET
+    return Line(kept, cell_len(SGR.sub("", kept)))
 
 
 class Canvas:

@@ -12,6 +12,7 @@ from micro_agi.terminal.text import counted, first_line
 from micro_agi.tools.approve import GRANTS, declared_hosts
 from micro_agi.tools.create import tests_of
 from micro_agi.tools.resolve import tool_spec
+from micro_agi.values import as_object
 
 VERSIONS = 5
 """The newest that are listed."""
@@ -66,11 +67,13 @@ def _grants(registry: Registry, entry: Entry) -> list[str]:
     """Return what a person allowed always; grants of an older version do not count any more."""
     found = []
     for grant in registry.snapshot().namespace(GRANTS):
+        # A private address has a second part, which says nothing new to a person.
         if grant.meta.get("tool") != entry.id or grant.meta.get("part"):
             continue
-        conditions = str(grant.data)
-        stale = "" if entry.hash in conditions else " (an older version)"
-        found.append(f"{grant.meta.get('title')}, for {grant.meta.get('agent')}{stale}")
+        policy = as_object(grant.data.get("policy"))
+        hashes = [c["value"] for c in policy["conditions"] if c["field"] == "meta.tool_hash"]
+        stale = "" if hashes == [entry.hash] else " (to an older version)"
+        found.append(f"{', '.join(policy['resources'])} for {grant.meta.get('agent')}{stale}")
     return found
 
 

@@ -121,6 +121,7 @@ class Commands:
         card = tool_card(self._agency.registry, self._find_tool(name))
         self._say(card.facts)
         if card.source:
+            self._say("")
             self._console.screen.code(card.source, card.language)
 
     async def _rollback(self, argument: str) -> None:
@@ -231,7 +232,7 @@ class Commands:
 
     def _tool_names(self) -> list[tuple[str, str]]:
         tools = self._agency.registry.find({"meta.type": "tool"})
-        return [(visible_name(e), first_line(str(e.meta.get("comment") or ""), 60)) for e in tools]
+        return [(visible_name(entry), first_line(_about(entry), 60)) for entry in tools]
 
     def _models(self) -> list[tuple[str, str]]:
         models = self._agency.registry.find({"meta.type": MODEL_TYPE})
@@ -240,6 +241,10 @@ class Commands:
     def _agents(self) -> list[tuple[str, str]]:
         agents = self._agency.registry.find({"meta.type": AGENT_TYPE})
         return [(s.id, s.description or s.title) for s in map(agent_spec, agents)]
+
+
+def _about(entry: Entry) -> str:
+    return str(entry.meta.get("llm_description") or entry.meta.get("comment") or "")
 
 
 def _number(text: str) -> int:

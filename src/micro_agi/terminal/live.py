@@ -6,6 +6,7 @@ long. While a person is being asked nothing is drawn; what happens then comes af
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 
@@ -38,6 +39,8 @@ SPIN_S = 0.1
 SLOW_S = 2.0
 """After this long the spinner says how long it has been."""
 THOUGHT_CHARS = 200
+FIRST_COLUMN = re.compile(r"\S+(?: \S+)* {2,}")
+"""Of a row with two columns: the second is wrapped under itself."""
 
 
 class LiveScreen:
@@ -277,7 +280,10 @@ class LiveScreen:
         for raw in text.split("\n"):
             body = raw.lstrip(" ")
             indent = raw[: len(raw) - len(body)]
-            lines += self._wrapped(Text(body, style=style), indent, indent + "  ")
+            first = FIRST_COLUMN.match(body)
+            fits = first is not None and first.end() < self.columns // 2
+            hang = first.end() if first is not None and fits else 2
+            lines += self._wrapped(Text(body, style=style), indent, indent + " " * hang)
         return lines
 
     def _wrapped(self, text: Text, indent: str, hang: str) -> list[Line]:
@@ -293,7 +299,7 @@ class LiveScreen:
         screen = console(self.columns)
         with screen.capture() as captured:
             screen.print(text, soft_wrap=True, end="")
-        return [line(part.rstrip()) for part in captured.get().split("\n")]
+        return [line(part) for part in captured.get().split("\n")]
 
     def _put(self, lines: list[Line]) -> None:
         """Print what an event says, or keep it until the person has answered."""

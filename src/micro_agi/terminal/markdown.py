@@ -123,7 +123,7 @@ def console(columns: int) -> Console:
 def _lines(screen: Console, renderable: Markdown | Syntax) -> list[Line]:
     with screen.capture() as captured:
         screen.print(renderable)
-    lines = [line(text.rstrip()) for text in captured.get().split("\n")]
+    lines = [line(text) for text in captured.get().split("\n")]
     while lines and lines[-1].blank:
         lines.pop()
     while lines and lines[0].blank:

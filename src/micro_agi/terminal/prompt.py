@@ -160,6 +160,20 @@ def _bindings() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
+    @keys.add("tab")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        asked = CompleteEvent(completion_requested=True)
+        # Here and now: the menu is filled later, and a quick Tab would find it empty.
+        found = list(buffer.completer.get_completions(buffer.document, asked))
+        if len(found) == 1:
+            buffer.cancel_completion()
+            buffer.apply_completion(found[0])
+        elif buffer.complete_state:
+            buffer.complete_next()
+        else:
+            buffer.start_completion(insert_common_part=True)
+
     @keys.add("c-c")
     def _(event: KeyPressEvent) -> None:
         # With something typed, the first Ctrl-C takes only that away.

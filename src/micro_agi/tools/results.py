@@ -13,6 +13,8 @@ from micro_agi.store.database import Database
 
 PAGE_CHARS = 8000
 MARK = "result_handle"
+READ_RESULT = "system:read_result"
+"""The tool that pages stored results; a session loads it with the first such result."""
 
 
 class Results:
@@ -57,7 +59,7 @@ class Results:
         if row is None:
             raise EntryNotFound(
                 f"no stored result has the handle `{handle}`",
-                where="system:read_result",
+                where=READ_RESULT,
                 fix=f"use the 16 digits after `{MARK}` in a shortened result",
             )
         text = row[0].decode()

@@ -210,7 +210,7 @@ local function take_list(s, at, depth)
   local list, count = {}, 0
   at = find(s, "[^ \t\r\n]", at)
   if at and byte(s, at) == 93 then
-    marks.lists[list] = true
+    marks.lists[list] = 0
     return list, at + 1
   end
   local holes = false
@@ -223,7 +223,7 @@ local function take_list(s, at, depth)
     at = find(s, "[^ \t\r\n]", at)
     local code = at and byte(s, at)
     if code == 93 then
-      if holes then marks.lists[list] = true end
+      if holes then marks.lists[list] = count end
       return list, at + 1
     end
     if code ~= 44 then malformed("`,` or `]` expected", at or #s) end

@@ -18,8 +18,9 @@ local read, write, flush = stdin.read, stdout.write, stdout.flush
 local MAX_DEPTH = 64
 local WEAK = { __mode = "k" }
 
--- Lua has one empty table, JSON has two. Which of them a decoded one was is remembered here
--- as long as the table lives; a new pair for each call keeps old keys from piling up.
+-- Lua has one empty table, JSON has two, and Lua's lists have no nulls. What a decoded table
+-- was is remembered here while it lives: empty maps, and the length of lists that were empty
+-- or had nulls. A new pair for each call keeps old keys from piling up.
 local marks = { objects = setmetatable({}, WEAK), lists = setmetatable({}, WEAK) }
 core.marks = marks
 
@@ -85,8 +86,11 @@ function put(value, out, n, depth)
     if core.is_object(value) then return put_text(core.plain_text(value), out, n) end
     if depth > MAX_DEPTH then error("a value is nested too deeply (or contains itself)", 0) end
     local length = rawlen(value)
-    -- An empty table is a map, unless it came from an empty list and still is one.
-    if length > 0 or marks.lists[value] and next(value) == nil then
+    -- An empty table is a map, unless it came from an empty list and still is one. A list
+    -- that came with holes goes back as long as it was.
+    local was = marks.lists[value]
+    if was and was > length then length = was end
+    if length > 0 or was and next(value) == nil then
       return put_list(value, length, out, n, depth + 1)
     end
     return put_map(value, out, n, depth + 1)
@@ -121,8 +125,14 @@ local take
 
 local function take_list(s, at, count)
   local list = {}
-  for i = 1, count do list[i], at = take(s, at) end
-  if count == 0 then marks.lists[list] = true end
+  local holes = count == 0
+  for i = 1, count do
+    local value
+    value, at = take(s, at)
+    if value == nil then holes = true end
+    list[i] = value
+  end
+  if holes then marks.lists[list] = count end
   return list, at, count
 end
 

@@ -1,0 +1,10 @@
+-- source: closing or resuming the worker's own loop
+-- expect: value: contained
+-- modules: 
+return function()
+  local main = coroutine.running()
+  pcall(coroutine.close, main)
+  pcall(coroutine.resume, main)
+  pcall(coroutine.yield, 1)
+  return "contained"
+end

@@ -1,0 +1,4 @@
+-- source: reaching the table of standard names
+-- expect: error: protected metatable
+-- modules: 
+return function() setmetatable(_G, {}) end

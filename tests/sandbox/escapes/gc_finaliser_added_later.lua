@@ -1,0 +1,11 @@
+-- source: adding __gc after setmetatable marks nothing
+-- expect: value: quiet
+-- modules: 
+local ran = false
+return function()
+  local mt = {}
+  setmetatable({}, mt)
+  mt.__gc = function() ran = true error('no') end
+  for _ = 1, 50 do local waste = ("x"):rep(1 << 20) end
+  return ran and "ran" or "quiet"
+end
