@@ -18,7 +18,7 @@ from micro_agi.messages import AnyEvent
 from micro_agi.settings import Settings
 from micro_agi.terminal.agency import Agency
 from micro_agi.terminal.commands import Commands
-from micro_agi.terminal.console import Console
+from micro_agi.terminal.console import Console, leave
 from micro_agi.terminal.input import End
 from micro_agi.terminal.render import Screen, error_text
 from micro_agi.terminal.text import counted
@@ -84,7 +84,7 @@ class Chat:
             return await self._lines()
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-            self._console.interrupted = _nothing
+            self._console.interrupted = leave
             self._console.output.flush()
             await warming
 
@@ -182,7 +182,3 @@ def banner(agency: Agency, session: Session) -> str:
             f"session {session.id} goes on after {counted(session.conversation.turn, 'turn')}"
         )
     return "\n".join(lines)
-
-
-def _nothing() -> None:
-    """Do nothing."""

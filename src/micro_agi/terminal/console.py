@@ -46,7 +46,7 @@ class Console:
         """Take the parts; `open` makes them. Without a screen, a live one is made when needed."""
         self.reader = reader
         self.output = output
-        self.interrupted: Callable[[], None] = _nothing
+        self.interrupted: Callable[[], None] = leave
         """What Ctrl-C at a question does besides refusing; the loop sets it."""
         self._screen = screen
         self._descriptor = descriptor
@@ -151,5 +151,6 @@ def _import_live() -> None:
     assert canvas, live
 
 
-def _nothing() -> None:
-    """Do nothing."""
+def leave() -> None:
+    """End the program, as Ctrl-C does where no loop has anything else to stop."""
+    raise KeyboardInterrupt
