@@ -1,9 +1,12 @@
 """Imports point down. The drawing in ARCHITECTURE.md is this table."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from micro_agi.commands.table import COMMANDS
 
 ROOT = Path(__file__).parent.parent / "src" / "micro_agi"
 LAYER_ZERO = {"errors", "values", "messages", "settings"}
@@ -79,12 +82,21 @@ def test_the_worker_imports_only_the_wire():
         )
 
 
+def commands_named_in_the_table() -> set[str]:
+    """Modules that `commands/table.py` names as text: `module:function`."""
+    named = re.findall(r'run="(\w+):\w+"', (ROOT / "commands" / "table.py").read_text("utf-8"))
+    return {f"micro_agi.commands.{name}" for name in named}
+
+
 def test_every_module_is_reached():
     reached = set().union(*(modules_used(p) for p in ROOT.rglob("*.py"))) | ENTRY_POINTS
+    reached |= commands_named_in_the_table()
     named = {
         ".".join(("micro_agi", *p.relative_to(ROOT).with_suffix("").parts))
         for p in ROOT.rglob("*.py")
         if p.name != "__init__.py" and "testing" not in p.parts
     }
     run_as_programs = {"micro_agi.sandbox.worker.zygote"}
-    assert named - reached - run_as_programs == set()
+    leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
+    run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}
+    assert named - reached - run_as_programs - run_by_name == set()

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; `argv` is without the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
     parsed: Parsed | None = None
+    _open_missing_streams()
     try:
         parsed = parse(words)
         code = _run(parsed)
@@ -43,6 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the edge of the program: say it and leave
         _report_bug(error, words, parsed)
         return BUG
+
+
+def _open_missing_streams() -> None:
+    """Give the program the standard streams that its caller closed (`<&-`), leading nowhere.
+
+    Python has None for them, and the next file that is opened would get their number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _run(parsed: Parsed) -> int:

@@ -241,7 +241,8 @@ def test_a_session_goes_on_in_another_process(tmp_path):
 
 
 @pytest.mark.requirement(
-    "000/compression/trigger", "000/compression/replaces", "000/compression/target"
+    *("000/compression/trigger", "000/compression/replaces", "000/compression/target"),
+    "000/build/compresses",
 )
 def test_a_conversation_above_three_quarters_of_the_window_is_summarised():
     def script(asked):

@@ -146,8 +146,16 @@ def test_a_failing_trial_names_the_step_and_the_file(program):
     file = program.file("double.lua", DOUBLE.replace("* 2", "* 3"))
     lines = program.refused("tool", "create", file, code=1)
     assert 'expected {"result":42}, got {"result":63}' in lines[0]
-    assert lines[1].startswith("  where: gate step trial, ")
-    assert "line 1 of the source is line 11 of the file" in lines[1]
+    assert lines[1] == f"  where: gate step trial, {file}"
+
+
+def test_an_error_in_a_lua_file_is_at_the_files_own_line(program):
+    broken = program.file("double.lua", DOUBLE.replace("* 2", "* "))
+    assert program.refused("tool", "create", broken, code=1)[1] == (
+        f"  where: gate step source, {broken}:12, {broken}"
+    )
+    blocked = program.file("double.lua", DOUBLE.replace("input.n * 2", "debug.sethook()"))
+    assert "line 12: " in program.refused("tool", "create", blocked, code=1)[0]
 
 
 def test_a_policy_refusal_has_its_own_exit_code(program):

@@ -136,6 +136,22 @@ def test_files_that_do_not_fit_together_stop_the_start_and_write_nothing(tmp_pat
     assert restart(tmp_path, []) == (0, {})
 
 
+def test_a_policy_in_a_namespace_that_is_no_longer_the_operators_decides_nothing(tmp_path):
+    allow = policy("other:p", "allow", "*")
+
+    async def change(registry):
+        await update(registry, policy("other:p", "allow", "app.generated:*"))
+        assert [p.id for p in registry.write_scope().policies] == ["other:p"]
+
+    async def look(registry):
+        assert "other:p" in registry.snapshot()
+        assert registry.policies() == ()
+        assert registry.write_scope().policies == ()
+
+    restart(tmp_path, [allow], change)
+    restart(tmp_path, [], look)
+
+
 def test_two_registries_on_one_home_see_each_others_changes(tmp_path):
     async def run():
         databases = [Database.open(tmp_path / "state.db") for _ in range(2)]

@@ -17,11 +17,15 @@ def marked() -> dict[str, list[str]]:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             for mark in getattr(node, "decorator_list", ()):
                 if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("requirement"):
-                    for argument in mark.args:
-                        found.setdefault(ast.literal_eval(argument), []).append(
-                            f"{file.name}::{node.name}"
-                        )
+                    for name in named(mark):
+                        found.setdefault(name, []).append(f"{file.name}::{node.name}")
     return found
+
+
+def named(mark: ast.Call) -> list[str]:
+    """The ids that a mark names, also in `*(…)` groups."""
+    constants = (n for argument in mark.args for n in ast.walk(argument))
+    return [n.value for n in constants if isinstance(n, ast.Constant)]
 
 
 def test_ids_are_unique():

@@ -68,7 +68,12 @@ FAILURES = [
     ("error('boom', 0)", "Internal", "boom", "test:unit"),
     ("error({})", "Internal", "the error value is a table", "test:unit"),
     ("local x = nil; return x.y", "Internal", "test:unit:1: attempt to index", "test:unit:1"),
-    ("error(errors.new{message='c', kind=errors.CONFLICT, retryable=true})", "Conflict", "c", "test:unit:1"),
+    (
+        "error(errors.new{message='c', kind=errors.CONFLICT, retryable=true})",
+        "Conflict",
+        "c",
+        "test:unit:1",
+    ),
 ]
 
 
@@ -112,13 +117,17 @@ def test_error_objects_behave_as_the_documents_say(lua, expression, expected):
 
 
 NAMES = [
-    *("assert error pcall xpcall type tostring tonumber pairs ipairs next select unpack print".split()),
+    *(
+        "assert error pcall xpcall type tostring tonumber pairs ipairs next select unpack print".split()
+    ),
     *("rawget rawset rawequal getmetatable setmetatable require _G _VERSION".split()),
     *("string.find string.format table.insert table.sort math.pow math.log10 math.atan2".split()),
     *("math.sinh math.cosh math.tanh math.ult coroutine.wrap os.platform package.path".split()),
 ]
 ABSENT = [
-    *("load loadstring loadfile dofile collectgarbage rawlen setfenv getfenv io debug utf8".split()),
+    *(
+        "load loadstring loadfile dofile collectgarbage rawlen setfenv getfenv io debug utf8".split()
+    ),
     *("python string.dump os.execute os.exit os.remove os.getenv os.setlocale".split()),
     *("package.loaded package.preload package.searchers http_client json arg".split()),
 ]
@@ -226,11 +235,17 @@ def test_a_check_finds_what_is_wrong_without_calling(lua, source, where, part):
 
 
 def test_a_check_calls_nothing(lua):
-    unit = Unit(id="test:unit", source="return { handler = function() error('called') end }", method="handler")
+    unit = Unit(
+        id="test:unit",
+        source="return { handler = function() error('called') end }",
+        method="handler",
+    )
     lua.wait(lua.pool.check(unit))
 
 
-@pytest.mark.parametrize("name", ["channel.new(1)", "process.pid()", "payload.new(1)", "coroutine.spawn(print)"])
+@pytest.mark.parametrize(
+    "name", ["channel.new(1)", "process.pid()", "payload.new(1)", "coroutine.spawn(print)"]
+)
 def test_names_that_come_later_say_so(lua, name):
     with pytest.raises(ToolFailed, match="is not available yet"):
         lua.run(f"return function() return {name} end")

@@ -76,7 +76,9 @@ def test_depth_is_an_error_not_a_crash(lua, body, part):
     assert part in failed.value.what
 
 
-@pytest.mark.parametrize("body", ["return ('x'):rep(1 << 23)", "local t = {} for i = 1, 1e5 do t[i] = i end return t"])
+@pytest.mark.parametrize(
+    "body", ["return ('x'):rep(1 << 23)", "local t = {} for i = 1, 1e5 do t[i] = i end return t"]
+)
 def test_a_result_over_its_limit_says_how_much_is_allowed(lua, body):
     with pytest.raises(LimitReached) as reached:
         lua.run(f"return function() {body} end")

@@ -32,8 +32,14 @@ VALUES = [
     ("hash.fnv64('hello')", float(0x7B495389BDBDD4C7)),
     ("select(2, hash.md5(1)):message()", "data must be a string"),
     ("select(2, hash.hmac_md5('x', 1)):message()", "secret must be a string"),
-    (f"uuid.v5('{uuid.NAMESPACE_DNS}', 'python.org')", str(uuid.uuid5(uuid.NAMESPACE_DNS, "python.org"))),
-    (f"uuid.v3('{uuid.NAMESPACE_DNS}', 'python.org')", str(uuid.uuid3(uuid.NAMESPACE_DNS, "python.org"))),
+    (
+        f"uuid.v5('{uuid.NAMESPACE_DNS}', 'python.org')",
+        str(uuid.uuid5(uuid.NAMESPACE_DNS, "python.org")),
+    ),
+    (
+        f"uuid.v3('{uuid.NAMESPACE_DNS}', 'python.org')",
+        str(uuid.uuid3(uuid.NAMESPACE_DNS, "python.org")),
+    ),
     ("select(2, uuid.v5('x', 'y')):message()", "invalid namespace UUID"),
     ("select(2, uuid.v3(1, 'y')):message()", "namespace and name must be strings"),
     *((f"uuid.version(uuid.v{v}())", v) for v in (1, 4, 7)),
@@ -42,7 +48,10 @@ VALUES = [
     ("uuid.validate('{6BA7B810-9DAD-11D1-80B4-00C04FD430C8}')", True),
     ("uuid.validate('6ba7b8109-dad-11d1-80b4-00c04fd430c8')", False),
     ("uuid.format('6BA7B8109DAD11D180B400C04FD430C8')", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
-    ("uuid.format('urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'simple')", "6ba7b8109dad11d180b400c04fd430c8"),
+    (
+        "uuid.format('urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'simple')",
+        "6ba7b8109dad11d180b400c04fd430c8",
+    ),
     ("select(2, uuid.format(uuid.v4(), 'x')):message()", "unsupported format"),
     ("select(2, uuid.parse('zz')):message()", "invalid UUID format"),
     ("select(2, uuid.parse(1)):message()", "input must be a string"),
@@ -70,11 +79,20 @@ VALUES = [
     *(
         (f"url.join('http://a/b/c/d;p?q', '{reference}')", expected)
         for reference, expected in [
-            ("g:h", "g:h"), ("g", "http://a/b/c/g"), ("./g/", "http://a/b/c/g/"),
-            ("/g", "http://a/g"), ("//g", "http://g"), ("?y", "http://a/b/c/d;p?y"),
-            ("g?y#s", "http://a/b/c/g?y#s"), ("#s", "http://a/b/c/d;p?q#s"),
-            ("", "http://a/b/c/d;p?q"), (".", "http://a/b/c/"), ("..", "http://a/b/"),
-            ("../g", "http://a/b/g"), ("../../..", "http://a/"), ("../../../g", "http://a/g"),
+            ("g:h", "g:h"),
+            ("g", "http://a/b/c/g"),
+            ("./g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y#s", "http://a/b/c/g?y#s"),
+            ("#s", "http://a/b/c/d;p?q#s"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../..", "http://a/"),
+            ("../../../g", "http://a/g"),
         ]
     ),
 ]
@@ -98,7 +116,11 @@ def test_libraries_cannot_be_changed_but_can_be_listed(lua):
 
 @pytest.mark.parametrize(
     ("name", "what", "fix"),
-    [("jsn", "no module `jsn`", "json"), ("crypto", "not available yet", "json"), ("os", "no module", "")],
+    [
+        ("jsn", "no module `jsn`", "json"),
+        ("crypto", "not available yet", "json"),
+        ("os", "no module", ""),
+    ],
 )
 def test_an_unknown_module_is_refused_with_the_nearest_names(name, what, fix):
     with pytest.raises(EntryInvalid) as invalid:

@@ -131,7 +131,10 @@ def test_a_change_set_is_built_here_and_applied_there(bench):
     _, operations, base = next(c for c in bench.host.calls if c[0] == "registry.apply")
     assert base == 3
     assert operations == [
-        {"kind": "entry.create", "entry": {"id": "app:n", "kind": "k", "meta": {"a": 1}, "data": {}}},
+        {
+            "kind": "entry.create",
+            "entry": {"id": "app:n", "kind": "k", "meta": {"a": 1}, "data": {}},
+        },
         {"kind": "entry.update", "entry": {"id": "app:m", "kind": "k", "meta": {}}},
         {"kind": "entry.delete", "entry": {"id": "app:o"}},
     ]
@@ -225,7 +228,9 @@ def test_what_has_no_futures_yet_says_so(bench):
 
 def test_print_and_the_logger_write_to_the_log(bench, caplog):
     with caplog.at_level(logging.DEBUG, "micro_agi.tools"):
-        run(bench, "print('a', 1.0, nil, true) logger:with({x = 1}):named('n'):warn('hot', {y = 2})")
+        run(
+            bench, "print('a', 1.0, nil, true) logger:with({x = 1}):named('n'):warn('hot', {y = 2})"
+        )
     said, warned = caplog.records
     assert (said.levelname, said.getMessage()) == ("INFO", "test:unit: a 1 nil true")
     assert (warned.levelname, warned.getMessage()) == ("WARNING", "test:unit: hot")
@@ -233,10 +238,14 @@ def test_print_and_the_logger_write_to_the_log(bench, caplog):
 
 
 def test_lua_calling_lua_keeps_bytes_and_error_objects():
-    callee = Unit(id="test:callee", source="""return function(x)
+    callee = Unit(
+        id="test:callee",
+        source="""return function(x)
       if x == "fail" then return nil, errors.new{ message = "m", kind = "Conflict", retryable = true } end
       return x .. "\\xfe"
-    end""", method="handler")
+    end""",
+        method="handler",
+    )
 
     async def call(call):
         context = call.context.narrowed(depth=call.context.depth + 1)

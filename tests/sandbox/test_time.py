@@ -30,15 +30,24 @@ VALUES = [
     (f"tostring({AT}:truncate(time.parse_duration('1h')))", "2024-12-29 15:00:00 +0000 UTC"),
     (f"tostring({AT}:round(time.parse_duration('10s')))", "2024-12-29 15:04:10 +0000 UTC"),
     (f"tostring({AT}:round(time.parse_duration('1ms')))", "2024-12-29 15:04:05.123 +0000 UTC"),
-    ("time.date(2024, 1, 31, 0, 0, 0, 0, time.utc):add_date(0, 1, 0):format('2006-01-02')", "2024-03-02"),
-    ("time.date(2024, 14, 35, 25, 61, 61, 0, time.utc):format(time.DATE_TIME)", "2025-03-08 02:02:01"),
+    (
+        "time.date(2024, 1, 31, 0, 0, 0, 0, time.utc):add_date(0, 1, 0):format('2006-01-02')",
+        "2024-03-02",
+    ),
+    (
+        "time.date(2024, 14, 35, 25, 61, 61, 0, time.utc):format(time.DATE_TIME)",
+        "2025-03-08 02:02:01",
+    ),
     (f"tostring({AT}:in_location({NEW_YORK}))", "2024-12-29 10:04:05.123456 -0500 EST"),
     (f"tostring({NEW_YORK})", "America/New_York"),
     (f"time.date(2024, 7, 1, 12, 0, 0, 0, {NEW_YORK}):format('-0700 MST')", "-0400 EDT"),
     # Beyond the file's last entry: the rule at its end.
     (f"time.date(2077, 7, 1, 12, 0, 0, 0, {NEW_YORK}):format('Z07:00 MST')", "-04:00 EDT"),
     (f"time.date(2077, 1, 1, 12, 0, 0, 0, {NEW_YORK}):format('MST')", "EST"),
-    ("tostring(time.date(2024, 1, 1, 0, 0, 0, 0, time.fixed_zone('X', 5400)))", "2024-01-01 00:00:00 +0130 X"),
+    (
+        "tostring(time.date(2024, 1, 1, 0, 0, 0, 0, time.fixed_zone('X', 5400)))",
+        "2024-01-01 00:00:00 +0130 X",
+    ),
     ("time.unix(0, 1500000000):utc():format(time.RFC3339NANO)", "1970-01-01T00:00:01.5Z"),
     ("time.date(1, 1, 1, 0, 0, 0, 0, time.utc):is_zero()", True),
     (f"{AT}:equal({AT}:in_location({NEW_YORK}))", True),
@@ -104,7 +113,11 @@ def test_texts_are_parsed_by_example(lua, layout, text, expected):
 
 
 def test_a_zone_that_does_not_exist_is_not_found(lua):
-    for name, kind in [("Mars/Olympus", "NotFound"), ("../../etc/passwd", "NotFound"), ("", "Invalid")]:
+    for name, kind in [
+        ("Mars/Olympus", "NotFound"),
+        ("../../etc/passwd", "NotFound"),
+        ("", "Invalid"),
+    ]:
         assert lua.value(f"select(2, time.load_location('{name}')):kind()") == [kind]
 
 
@@ -117,13 +130,21 @@ def test_what_needs_channels_says_so(lua):
 def test_a_trial_freezes_the_clock_and_does_not_wait(lua):
     context = root_context().narrowed(trial=Trial(now_ns=1_700_000_000_123_456_789))
     expression = "time.now():unix_nano(), os.time(), time.sleep('1h') == nil, os.date('!%H:%M')"
-    assert lua.value(expression, context=context) == [1_700_000_000_123_456_789, 1_700_000_000, True, "22:13"]
+    assert lua.value(expression, context=context) == [
+        1_700_000_000_123_456_789,
+        1_700_000_000,
+        True,
+        "22:13",
+    ]
 
 
 OS_VALUES = [
     ("os.date('!%Y-%m-%d %H:%M:%S', 0)", "1970-01-01 00:00:00"),
     ("os.date('!%c', 86400)", "Fri Jan  2 00:00:00 1970"),
-    ("os.date('!%A %B %I %p %j %w %y %% %U %W %Q %z %Z', 0)", "Thursday January 12 AM 001 4 70 % 01 01 %Q +0000 UTC"),
+    (
+        "os.date('!%A %B %I %p %j %w %y %% %U %W %Q %z %Z', 0)",
+        "Thursday January 12 AM 001 4 70 % 01 01 %Q +0000 UTC",
+    ),
     ("os.date('!%x %X', 0)", "01/01/70 00:00:00"),
     ("os.date('!*t', 3600).hour", 1),
     ("os.time{year=1970, month=1, day=2} - os.time{year=1970, month=1, day=1, hour=12}", 43200),

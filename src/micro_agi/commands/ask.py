@@ -1,7 +1,7 @@
 """`ask TEXT`: one turn, the answer on standard output; `terminal.ask` does it."""
 
 from micro_agi.commands.invocation import Invocation, read_input
-from micro_agi.commands.open import open_console, open_runtime
+from micro_agi.commands.open import open_runtime
 from micro_agi.errors import InputInvalid
 from micro_agi.terminal.ask import ask, ask_console
 
@@ -15,7 +15,7 @@ async def run(invocation: Invocation) -> int:
     text = read_input("-") if words == "-" else words
     if not text.strip():
         raise InputInvalid("there is no question", where="micro-agi ask", fix="give a text")
-    console = open_console(lambda: ask_console(invocation.settings, as_json=invocation.as_json))
+    console = ask_console(invocation.settings, as_json=invocation.as_json)
     async with open_runtime(invocation, console=console) as rt:
         for notice in rt.notices:
             console.remark(f"note: {notice}")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.commands.invocation import Invocation, read_input
-from micro_agi.commands.open import open_console, open_runtime
+from micro_agi.commands.open import open_runtime
 from micro_agi.errors import ArgumentsInvalid, InputInvalid
 from micro_agi.terminal.console import Console
 
@@ -13,9 +13,8 @@ from micro_agi.terminal.console import Console
 async def run(invocation: Invocation) -> int:
     """Call the entry with one argument and print its result as JSON."""
     argument = _argument(invocation.args.json)
-    async with open_runtime(
-        invocation, console=open_console(lambda: Console.open(invocation.settings))
-    ) as rt:
+    console = Console.open(invocation.settings)
+    async with open_runtime(invocation, console=console) as rt:
         entry = rt.registry.get(invocation.args.id)
         if not entry.kind.startswith("function."):
             raise InputInvalid(

@@ -1,7 +1,7 @@
 """`chat`: the terminal agent, until the person leaves."""
 
 from micro_agi.commands.invocation import Invocation
-from micro_agi.commands.open import open_console, open_runtime
+from micro_agi.commands.open import open_runtime
 from micro_agi.terminal.chat import chat
 from micro_agi.terminal.console import Console
 
@@ -11,7 +11,7 @@ async def run(invocation: Invocation) -> int:
 
     Raises: EntryNotFound for an unknown session or agent.
     """
-    console = open_console(lambda: Console.open(invocation.settings))
+    console = Console.open(invocation.settings)
     async with open_runtime(invocation, console=console) as rt:
         if rt.settings.session:
             await rt.journal.find(rt.settings.session)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from micro_agi.commands.invocation import Invocation
+from micro_agi.commands.log_file import MASK
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import table
 from micro_agi.errors import MicroAgiError
@@ -16,8 +17,6 @@ from micro_agi.settings import (
     process_environment,
 )
 from micro_agi.values import Secret
-
-MASK = "***"
 
 
 async def show(invocation: Invocation) -> int:

@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from micro_agi.registry.project import LoggerConfig
+from micro_agi.settings import NO_KEY
+from micro_agi.values import Secret
 
 LOGGER = "micro_agi"
 MAX_BYTES = 5 << 20
+MASK = "***"
 KEPT = 3
 """Older files; with the current one at most 20 MiB."""
 
@@ -30,11 +33,16 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 @contextmanager
-def logging_to(path: Path, config: LoggerConfig) -> Iterator[None]:
-    """Log to `path` as long as the block runs; a home that cannot hold logs has none."""
+def logging_to(path: Path, config: LoggerConfig, *, secret: Secret = NO_KEY) -> Iterator[None]:
+    """Log to `path` as long as the block runs; a home that cannot hold logs has none.
+
+    `secret` is masked wherever it occurs in a line.
+    """
     logger = logging.getLogger(LOGGER)
     before = (logger.level, logger.propagate)
     handler = _handler(path, config)
+    if handler.formatter is not None:
+        handler.setFormatter(_Masking(handler.formatter, secret))
     logger.addHandler(handler)
     logger.setLevel(LEVELS[config.level])
     # Without this, warnings would also go to standard error, in a second form.
@@ -67,6 +75,19 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
     def _open(self) -> "logging._IOBase":  # type: ignore[name-defined]  # typeshed's own name
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         return os.fdopen(descriptor, self.mode, encoding=self.encoding)
+
+
+class _Masking(logging.Formatter):
+    """Formats as another one does, without the secret."""
+
+    def __init__(self, inner: logging.Formatter, secret: Secret) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secret = secret
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        return line.replace(self._secret.reveal(), MASK) if self._secret else line
 
 
 class PlainLines(logging.Formatter):

@@ -5,16 +5,17 @@ runs and its `.env` is not read; afterwards the values in there count between th
 environment and the defaults.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
-from micro_agi.commands.log_file import logging_to
-from micro_agi.errors import InputInvalid
+from micro_agi.commands.log_file import MASK, logging_to
+from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.settings import Settings, load, process_environment, read_dotenv
 from micro_agi.terminal.console import Console
+from micro_agi.values import Secret
 
 PLACES = ("MICRO_AGI_HOME", "MICRO_AGI_APP")
 """What an app's `.env` cannot set: it is found only once these are known."""
@@ -43,8 +44,11 @@ async def open_runtime(
         if console is None:
             for notice in rt.notices:
                 invocation.note(f"note: {notice}")
-        with logging_to(log_path(rt.home), rt.app.project.logger):
+        with logging_to(log_path(rt.home), rt.app.project.logger, secret=rt.settings.api_key):
             yield rt
+    except MicroAgiError as error:
+        mask(error, rt.settings.api_key)
+        raise
     finally:
         await rt.close()
 
@@ -99,21 +103,14 @@ def _dotenv(rt: Runtime) -> Mapping[str, str]:
     return {name: value for name, value in read_dotenv(path).items() if name not in PLACES}
 
 
+def mask(error: MicroAgiError, secret: Secret) -> None:
+    """Take a key out of an error: a server may have answered with the headers it got."""
+    if secret:
+        error.what, error.where, error.fix = (
+            text.replace(secret.reveal(), MASK) for text in (error.what, error.where, error.fix)
+        )
+
+
 def log_path(home: Path) -> Path:
     """Return the log file of a home."""
     return home / "logs" / "micro-agi.log"
-
-
-def open_console(make: Callable[[], Console]) -> Console:
-    """Make the console that fits the streams of this process.
-
-    Raises: InputInvalid when standard input is closed.
-    """
-    try:
-        return make()
-    except (OSError, ValueError) as error:
-        raise InputInvalid(
-            "there is no standard input",
-            where="stdin",
-            fix="give it one: `< /dev/null`",
-        ) from error

@@ -11,17 +11,26 @@ from micro_agi.terminal.text import printable
 
 MIN_LAST = 24
 """Columns that the last column needs beside the others; with less it goes below them."""
+MIN_MIDDLE = 8
+"""Columns that one between the first and the last keeps in any case."""
 GAP = "  "
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None) -> str:
-    """Align columns; the last one takes what is left of `width` and is cut, the others never.
+    """Align columns within `width`; the last one takes what is left, and is cut.
 
-    Where too little is left, the last column goes on a line of its own, indented. Without
-    a width nothing is cut.
+    Where too little is left, the last column goes on a line of its own, indented. The first
+    one, which names the row, is never cut; the others only where they alone are too wide.
+    Without a width nothing is cut.
     """
     lines = [[_one_line(cell) for cell in row] for row in (heads, *rows)]
     sizes = [max(len(line[n]) for line in lines) for n in range(len(heads) - 1)]
+    if width is not None:
+        _shrink(sizes, width)
+        lines = [
+            [line[0], *map(shorten, line[1:-1], sizes[1:]), line[-1]] if sizes else line
+            for line in lines
+        ]
     left = None if width is None else width - sum(sizes) - len(GAP) * len(sizes)
     below = left is not None and left < min(MIN_LAST, max(len(line[-1]) for line in lines))
     if below and width is not None:
@@ -35,6 +44,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | N
         else:
             texts += [text.rstrip() for text in (fixed, GAP + last) if text.strip()]
     return "\n".join(texts)
+
+
+def _shrink(sizes: list[int], width: int) -> None:
+    """Take from the widest column behind the first until all of them fit, or are narrow."""
+    over = sum(sizes) + len(GAP) * (len(sizes) - 1) - width
+    while over > 0 and len(sizes) > 1:
+        widest = max(range(1, len(sizes)), key=lambda n: sizes[n])
+        if sizes[widest] <= MIN_MIDDLE:
+            return
+        sizes[widest] -= 1
+        over -= 1
 
 
 def facts(pairs: Sequence[tuple[str, str]], *, width: int | None, indent: str = "") -> str:

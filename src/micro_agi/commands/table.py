@@ -201,7 +201,8 @@ COMMANDS = (
             _arg("arguments", metavar="ARGS", nargs="*", help="what the command gets"),
             _arg("-x", dest="entry", metavar="ID", help="by entry id instead of by name"),
         ),
-        more="Options that belong to the command come after `--`.",
+        more="`run agent` starts the terminal agent of this runtime, not the Lua of its entry.\n"
+        "Other Lua processes do not run yet. Options of a command come after `--`.",
     ),
     Command(
         name="init",

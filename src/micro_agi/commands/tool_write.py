@@ -1,5 +1,7 @@
 """`tool test|rollback|disable|create`: try a tool again, undo it, or bring one in from a file."""
 
+import re
+
 from micro_agi.app import Runtime
 from micro_agi.commands.draft_file import read_draft, shown_name
 from micro_agi.commands.invocation import Invocation
@@ -11,7 +13,7 @@ from micro_agi.commands.versions import revisions
 from micro_agi.errors import DraftRefused, InputInvalid
 from micro_agi.registry.entry import Entry
 from micro_agi.security.context import root_context
-from micro_agi.tools.create import Created, parse_draft, tests_of
+from micro_agi.tools.create import NAMESPACE, Created, parse_draft, tests_of
 from micro_agi.tools.resolve import visible_name
 
 
@@ -110,18 +112,31 @@ async def create(invocation: Invocation) -> int:
     revision = invocation.args.expected_revision
     if isinstance(value, dict) and revision is not None:
         value = {**value, "expected_revision": revision}
+    shown = shown_name(file)
     try:
         draft = parse_draft(value)
         async with open_runtime(invocation) as rt:
-            context = root_context(reason=f"tool create {shown_name(file)}")
+            context = root_context(reason=f"tool create {shown}")
             created = await rt.gate.create(draft, context)
     except DraftRefused as error:
-        place = shown_name(file)
-        if line > 1:
-            place += f" (line 1 of the source is line {line} of the file)"
-        raise DraftRefused(error.what, where=f"{error.where}, {place}", fix=error.fix) from error
+        raise DraftRefused(
+            _lines_of_file(error.what, shown, line),
+            where=_lines_of_file(f"{error.where}, {shown}", shown, line),
+            fix=error.fix,
+        ) from error
     _say_created(invocation, created)
     return 0
+
+
+def _lines_of_file(text: str, shown: str, first: int) -> str:
+    """Replace the gate's line numbers, which count the source, by those of a Lua file.
+
+    `first` is the file's line where the source begins, 0 when it is no Lua file.
+    """
+    if not first:
+        return text
+    at_place = re.sub(rf"{NAMESPACE}:\w+:(\d+)", lambda m: f"{shown}:{int(m[1]) + first - 1}", text)
+    return re.sub(r"\bline (\d+):", lambda m: f"line {int(m[1]) + first - 1}:", at_place)
 
 
 def _say_created(invocation: Invocation, created: Created) -> None:

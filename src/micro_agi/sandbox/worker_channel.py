@@ -8,6 +8,7 @@ pidfd, so a reused process id is never hit.
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from dataclasses import dataclass
@@ -18,6 +19,16 @@ import msgspec
 from micro_agi.sandbox.wire import HEADER
 
 READ_BYTES = 1 << 18
+
+QUICK_S = 100e-6
+"""A worker that answers faster than this on average is waited for in place: going to sleep
+in the event loop and being woken by it costs more than twice as much (54 against 17 µs)."""
+IN_PLACE_S = 50e-6
+"""The longest wait in place; the event loop stands still for it."""
+IN_PLACE_TIMES = 16
+"""Waits in place one after the other; then the event loop gets a turn."""
+MOST_SELECTABLE = 1024
+"""`select` knows no higher file descriptor."""
 
 _decoder = msgspec.msgpack.Decoder()
 
@@ -71,6 +82,9 @@ class Worker:
         self.calls = 0
         self.computed_s = 0.0
         self.idle_since = 0.0
+        self._pace_s = QUICK_S
+        """Moving average of the time to an answer."""
+        self._in_place = 0
         loop.add_reader(self._fd, self._on_readable)
 
     def send(self, payload: bytes) -> None:
@@ -98,11 +112,31 @@ class Worker:
         if self.lost:
             raise WorkerLost(self.lost)
         assert self._waiter is None, "one call in flight per worker"
+        asked = self._loop.time()
+        message = self._wait_in_place()
+        if message is None:
+            message = await self._wait()
+        self._pace_s += 0.2 * (self._loop.time() - asked - self._pace_s)
+        return message
+
+    async def _wait(self) -> list[Any]:
+        if self.lost:
+            raise WorkerLost(self.lost)
+        self._in_place = 0
         self._waiter = self._loop.create_future()
         try:
             return await self._waiter
         finally:
             self._waiter = None
+
+    def _wait_in_place(self) -> list[Any] | None:
+        """Return the answer of a quick worker without leaving this task, if it comes at once."""
+        quick = self._pace_s < QUICK_S and self._in_place < IN_PLACE_TIMES
+        if not quick or self._unsent or self._fd >= MOST_SELECTABLE:
+            return None
+        self._in_place += 1
+        readable, _, _ = select.select((self._fd,), (), (), IN_PLACE_S)
+        return self._read() if readable else None
 
     def kill(self, reason: str) -> None:
         """End the process and give everything back; a second time does nothing."""
@@ -133,42 +167,50 @@ class Worker:
             self._loop.remove_writer(self._fd)
 
     def _on_readable(self) -> None:
+        waiter = self._waiter
+        asked = waiter is not None and not waiter.done()
+        message = self._read()
+        if message is None:
+            if self._received and not asked:
+                self.kill("it sent something nobody asked for")
+        elif waiter is not None and asked:
+            waiter.set_result(message)
+        else:
+            self.kill("it sent something nobody asked for")
+
+    def _read(self) -> list[Any] | None:
+        """Return a complete message, or None while one is incomplete or the worker is lost."""
         try:
             data = self._channel.recv(READ_BYTES)
         except BlockingIOError:
-            return
+            return None
         except OSError:
             data = b""
         if not data:
             self.kill("ended")
-        elif self._waiter is None or self._waiter.done():
-            self.kill("it sent something nobody asked for")
-        else:
-            self._received += data
-            self._complete()
-
-    def _complete(self) -> None:
-        """Hand over a complete frame, wait for the rest of one, or end the worker."""
+            return None
+        self._received += data
         have = len(self._received) - HEADER.size
         if have < 0:
-            return
+            return None
         (length,) = HEADER.unpack_from(self._received)
         if length > self._frame_bytes:
             self.kill(f"a frame of {length} bytes is more than {self._frame_bytes}")
         elif have > length:
             self.kill("bytes after the end of a frame")
         elif have == length:
-            self._deliver(bytes(self._received[HEADER.size :]))
+            payload = bytes(self._received[HEADER.size :])
             self._received.clear()
+            return self._decoded(payload)
+        return None
 
-    def _deliver(self, payload: bytes) -> None:
+    def _decoded(self, payload: bytes) -> list[Any] | None:
         try:
             message = _decoder.decode(payload)
         except (msgspec.DecodeError, ValueError, RecursionError):
             self.kill("a frame that is not msgpack")
-            return
+            return None
         if type(message) is not list or not message or type(message[0]) is not int:
             self.kill("a message that is not a list with an operation")
-            return
-        assert self._waiter is not None, "checked by the reader"
-        self._waiter.set_result(message)
+            return None
+        return message

@@ -86,7 +86,8 @@ class Chat:
             loop.remove_signal_handler(signal.SIGINT)
             self._console.interrupted = leave
             self._console.output.flush()
-            await warming
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
 
     def interrupt(self) -> None:
         """Ctrl-C: end the prompt, else stop the turn, else leave."""

@@ -20,6 +20,7 @@ from micro_agi.terminal.render import PlainScreen, Screen
 from micro_agi.terminal.text import printable
 
 YES = frozenset({"y", "yes"})
+WARM_AFTER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class Console:
     async def warm(self) -> None:
         """Import what drawing needs while the person is typing."""
         if self._screen is None:
+            # The thread would slow down the drawing of the first prompt.
+            await asyncio.sleep(WARM_AFTER_S)
             await asyncio.to_thread(_import_live)
 
     def print(self, text: str) -> None:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from micro_agi.messages import (
@@ -34,6 +35,7 @@ FRAME_S = 0.05
 SHARE = 10
 """A frame that took long makes the next one wait this many times as long."""
 PATIENCE_S = 0.12
+"""What is done sooner needs no spinner."""
 SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPIN_S = 0.1
 SLOW_S = 2.0
@@ -107,8 +109,6 @@ class LiveScreen:
         """Show that the message was taken."""
         self._hit, self._said, self._running = None, False, []
         self._began = self._clock()
-        # What is done sooner needs no spinner.
-        self._next_frame = self._began + PATIENCE_S
         self._wait("…")
 
     def end(self) -> None:
@@ -224,13 +224,23 @@ class LiveScreen:
 
     def _redraw(self) -> None:
         """Draw now, or as soon as a frame is due."""
-        if self._frame is not None or self._held:
+        if self._held:
             return
         due = self._next_frame - self._clock()
         if due <= 0:
             self._draw()
         else:
-            self._frame = asyncio.get_running_loop().call_later(due, self._draw)
+            self._schedule(due)
+
+    def _schedule(self, in_s: float) -> None:
+        """Draw in a while, at the latest."""
+        loop = asyncio.get_running_loop()
+        if self._frame is not None:
+            # Deltas come in thousands: a timer that is early enough stays.
+            if self._frame.when() <= loop.time() + in_s:
+                return
+            self._frame.cancel()
+        self._frame = loop.call_later(in_s, self._draw)
 
     def _draw(self) -> None:
         if self._frame is not None:
@@ -244,13 +254,13 @@ class LiveScreen:
         lines = render(tail, self.columns) if tail.strip() else []
         if lines and self._printed:
             lines.insert(0, BLANK)
-        if self._waiting:
+        if self._waiting and start - self._began >= PATIENCE_S:
             lines.append(self._spinner(start))
         self._canvas.draw(lines)
         now = self._clock()
         self._next_frame = now + max(FRAME_S, (now - start) * SHARE)
         if self._waiting:
-            self._frame = asyncio.get_running_loop().call_later(SPIN_S, self._draw)
+            self._schedule(SPIN_S)
 
     def _spinner(self, now: float) -> Line:
         sign = SPIN[int(now / SPIN_S) % len(SPIN)]
@@ -258,9 +268,8 @@ class LiveScreen:
         words = f"  {sign} {self._waiting}" + (f"  {int(waited)} s" if waited >= SLOW_S else "")
         text = Text(words, style="dim", no_wrap=True)
         if self._thought:
-            text.append(
-                "  " + self._thought[-max(10, self.columns - text.cell_len - 4) :], "italic"
-            )
+            room = max(10, self.columns - text.cell_len - 4)
+            text.append(f"  …{self._thought[-room:]}", "italic")
         text.truncate(self.columns, overflow="ellipsis")
         return self._ansi(text)[0]
 
@@ -280,10 +289,13 @@ class LiveScreen:
         for raw in text.split("\n"):
             body = raw.lstrip(" ")
             indent = raw[: len(raw) - len(body)]
-            first = FIRST_COLUMN.match(body)
-            fits = first is not None and first.end() < self.columns // 2
-            hang = first.end() if first is not None and fits else 2
-            lines += self._wrapped(Text(body, style=style), indent, indent + " " * hang)
+            first = None if style else FIRST_COLUMN.match(body)
+            if first is not None and first.end() < self.columns // 2:
+                indent, body = indent + first.group(), body[first.end() :]
+                hang = " " * cell_len(indent)
+            else:
+                hang = indent + "  "
+            lines += self._wrapped(Text(body, style=style), indent, hang)
         return lines
 
     def _wrapped(self, text: Text, indent: str, hang: str) -> list[Line]:

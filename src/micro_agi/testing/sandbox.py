@@ -46,9 +46,7 @@ class LuaBench:
         limits: Limits | None = None,
     ) -> Any:
         """Call the chunk's method as the unit `test:unit` and return its result."""
-        unit = Unit(
-            id="test:unit", source=source, method=method, modules=modules, imports=imports
-        )
+        unit = Unit(id="test:unit", source=source, method=method, modules=modules, imports=imports)
         context = context or root_context()
         return self.wait(self.pool.call(unit, args, context=context, limits=limits))
 

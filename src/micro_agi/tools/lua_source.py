@@ -149,8 +149,9 @@ def findings(source: str, *, modules: tuple[str, ...], imports: Mapping[str, str
         pending = ""
         if root in own and root not in aliases:
             continue
-        found += _blocked(chain)
-        if root in aliases:
+        if blocked := _blocked(chain):
+            found += blocked
+        elif root in aliases:
             found += _unknown_function(chain, aliases[root])
         elif root in MODULES and root not in granted and len(chain.names) > 1:
             found += _not_granted(chain)

@@ -1,0 +1,172 @@
+"""The process that is measured: ours or the hand loop, one turn for each line it reads.
+
+`python -m benchmarks.client JOB` takes a `Job` as JSON; each line on its standard input is
+a number of turns to run; it answers with their `Sample`s. CPU is that of this process
+alone, all threads; server and sandbox workers are other processes.
+"""
+
+import asyncio
+import gc
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from msgspec import Struct, json
+
+QUESTION = "Please look at everything, one thing after the other, and tell me what you found."
+PROMPT = "You are an agent. Use the tools you have, and answer in two or three sentences."
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What a client does."""
+
+    ours: bool
+    base_url: str
+    tool: str = ""
+    """`echo`, `wait`, or `lua` for `echo` in the sandbox (only ours); "" for none."""
+    history: int = 0
+    """Messages in the conversation before the turn, a multiple of four."""
+    home: str = ""
+    """Where ours keeps its state."""
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """One turn, in a conversation of its own."""
+
+    cpu_s: float
+    wall_s: float
+    first_token_s: float
+    tools_s: float
+    """From the end of the last reply with calls to the request after it."""
+    steps: int
+
+
+class Measured:
+    """Measures a block; `gc.collect` before it, so that nobody pays for what was before."""
+
+    def __enter__(self) -> "Measured":
+        gc.collect()
+        self.start = time.perf_counter()
+        self.cpu = time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu_s = time.process_time() - self.cpu
+        self.wall_s = time.perf_counter() - self.start
+
+    def sample(self, *, first_token_at: float, tools_s: float, steps: int) -> Sample:
+        """Return what was measured."""
+        return Sample(
+            cpu_s=self.cpu_s,
+            wall_s=self.wall_s,
+            first_token_s=first_token_at - self.start,
+            tools_s=tools_s,
+            steps=steps,
+        )
+
+
+async def echo(text: str) -> str:
+    """Return the text that was given."""
+    return text
+
+
+async def wait(text: str) -> str:
+    """Take 50 ms and return the text that was given."""
+    await asyncio.sleep(0.05)
+    return text
+
+
+TOOLS = {"echo": echo, "wait": wait}
+NULL = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Describe a tool as the SDK wants it."""
+    parameters = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    function = {"name": name, "description": TOOLS[name].__doc__, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def told(number: int) -> str:
+    """Return a text of an earlier message, each a little different."""
+    return f"This is what was said in exchange {number} about the matter at hand, in some words."
+
+
+async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
+    """Prepare the hand loop; return what runs one turn."""
+    # Each client imports only its own side: the other one's libraries are not its memory.
+    from benchmarks.hand_loop import HandLoop
+
+    loop = HandLoop(
+        job.base_url,
+        schemas=[schema(job.tool)] if job.tool else [],
+        tools=dict(TOOLS),
+        out=NULL,
+    )
+    history = [m for n in range(job.history // 4) for m in exchange(n)]
+
+    async def turn() -> Sample:
+        messages = [{"role": "system", "content": PROMPT}, *history]
+        with Measured() as measured:
+            messages.append({"role": "user", "content": QUESTION})
+            await loop.turn(messages)
+        return measured.sample(
+            first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
+        )
+
+    return turn
+
+
+def exchange(number: int) -> list[dict[str, Any]]:
+    """Return four messages of an earlier turn: question, call, result, answer."""
+    arguments = f'{{"text":"{told(number)}"}}'
+    call = {
+        "id": f"call_h{number:08}",
+        "type": "function",
+        "function": {"name": "echo", "arguments": arguments},
+    }
+    return [
+        {"role": "user", "content": told(number)},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": told(number)},
+        {"role": "assistant", "content": told(number)},
+    ]
+
+
+async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
+    """Prepare our runtime; return what runs one turn."""
+    from benchmarks.our_loop import OurLoop
+
+    loop = await OurLoop.open(job, out=NULL)
+
+    async def turn() -> Sample:
+        session = await loop.conversation(job.history)
+        with Measured() as measured:
+            await loop.turn(session, QUESTION)
+        return measured.sample(
+            first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
+        )
+
+    return turn
+
+
+async def main(job: Job) -> None:
+    """Run turns as asked, until standard input ends."""
+    turn = await (ours(job) if job.ours else hand_loop(job))
+    for line in iter(sys.stdin.readline, ""):
+        samples = [await turn() for _ in range(int(line))]
+        sys.stdout.write(json.encode(samples).decode() + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.decode(sys.argv[1], type=Job)))
+    # The runtime of this process is not closed: what is measured here is turns.
+    os._exit(0)

@@ -1,0 +1,70 @@
+"""Which model an agent gets, and which one summarises for it."""
+
+import asyncio
+
+import pytest
+
+from micro_agi.app import Parts, Runtime
+from micro_agi.settings import load
+
+
+def with_runtime(tmp_path, use, **settings):
+    async def scenario():
+        flags = {"home": str(tmp_path), "local_ports": "1", **settings}
+        async with await Runtime.open(load(flags=flags), parts=Parts(offline=True)) as runtime:
+            return await use(runtime)
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.requirement("000/compression/cheap-model")
+def test_the_cheap_model_of_the_settings_summarises(tmp_path):
+    async def use(runtime):
+        card = await runtime.models.choose("gpt-5.1")
+        return card, await runtime.models.cheap(card)
+
+    card, cheap = with_runtime(tmp_path, use, api_key="sk-test")
+    assert card.name == "gpt-5.1"
+    assert cheap.name == "gpt-4.1-nano"
+
+
+def test_a_model_of_class_fast_stands_in_for_one_that_is_not_there(tmp_path):
+    async def use(runtime):
+        return await runtime.models.cheap(await runtime.models.choose("gpt-5.1"))
+
+    cheap = with_runtime(tmp_path, use, api_key="sk-test", compress_model="no-such-model")
+    assert cheap.name == "gpt-4.1-nano"
+
+
+def test_a_server_that_the_person_chose_is_not_left_for_a_summary(tmp_path):
+    async def use(runtime):
+        card = await runtime.models.choose("gpt-5.1")
+        return card, await runtime.models.cheap(card)
+
+    url = "http://127.0.0.1:1/v1"
+    card, cheap = with_runtime(tmp_path, use, api_key="sk-test", base_url=url, model="mine")
+    assert card.name == "mine"
+    assert cheap is card
+
+
+def test_two_addresses_have_two_providers(tmp_path):
+    async def use(runtime):
+        changes = runtime.registry.snapshot().changes()
+        data = {
+            "max_tokens": 1000,
+            "providers": [
+                {
+                    "id": "wippy.llm.openai_compat:provider",
+                    "provider_model": "small",
+                    "options": {"base_url": "http://127.0.0.1:2/v1"},
+                }
+            ],
+        }
+        meta = {"type": "llm.model", "name": "small"}
+        changes.create({"id": "app:small", "kind": "registry.entry", "meta": meta, "data": data})
+        await changes.apply(runtime.root())
+        return [(await runtime.models.choose(name)).provider for name in ("gpt-5.1", "small")]
+
+    first, second = with_runtime(tmp_path, use, api_key="sk-test")
+    assert first.endswith("https://api.openai.com/v1")
+    assert second.endswith("http://127.0.0.1:2/v1")
