@@ -96,6 +96,8 @@ def test_help_version_and_refusals_import_nothing_heavy(words):
     [
         (["tol"], "there is no command `tol`", "did you mean: tool"),
         (["xyzzy"], "there is no command `xyzzy`", "use one of: chat, ask"),
+        (["what", "is", "it?"], "there is no command `what`", "behind `micro-agi ask`"),
+        (["ask", "a\udcff"], "an argument is no UTF-8 text", "write it in UTF-8"),
         (["tool", "lst"], "there is no command `lst`", "did you mean: list, test"),
         (["tool"], "`micro-agi tool` wants to know what to do", "add one of: list, show"),
         (["--modl", "x"], "there is no option `--modl`", "did you mean: --model"),
@@ -200,6 +202,31 @@ def test_a_closed_stream_is_no_bug(environment, tmp_path, redirection):
         timeout=30,
     )
     assert done.returncode in (0, 1), done.stderr
+
+
+def test_a_stream_that_lacks_a_character_gets_another_one(environment, tmp_path):
+    done = subprocess.run(
+        program("docs", "toc"),
+        env={**environment, "PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"?" in done.stdout
+
+
+def test_input_that_is_no_text_is_refused(environment, tmp_path):
+    done = subprocess.run(
+        program("registry", "apply", "-"),
+        env=environment,
+        cwd=tmp_path,
+        input=b"- op: \xff",
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert b"no UTF-8 text" in done.stderr
 
 
 def test_ctrl_c_stops_a_turn_with_the_exit_code_of_shells(environment, tmp_path):

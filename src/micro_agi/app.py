@@ -53,6 +53,7 @@ from micro_agi.tools.results import Results
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FULL_ISOLATION = "A"
 LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
@@ -287,6 +288,10 @@ class Runtime:
     async def _start_pool(self) -> None:
         try:
             await self.pool.start()
+            if self.pool.level != FULL_ISOLATION:
+                self.notices.append(
+                    f"isolation level {self.pool.level} on this machine: see `micro-agi doctor`"
+                )
         except MicroAgiError as error:
             # The call that needs a worker raises it again; here it is only news.
             self.notices.append(error.what)

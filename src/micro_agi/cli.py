@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 the task failed, 2 your input is wrong, 3 refused by polic
 was reached, 70 our bug; 130 after Ctrl-C, 141 when the reader of a pipe went away.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; `argv` is without the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
     parsed: Parsed | None = None
-    _open_missing_streams()
+    _prepare_streams()
     try:
         parsed = parse(words)
         code = _run(parsed)
@@ -46,14 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BUG
 
 
-def _open_missing_streams() -> None:
-    """Give the program the standard streams that its caller closed (`<&-`), leading nowhere.
+def _prepare_streams() -> None:
+    """Have all three standard streams, and none that fails on a character it lacks.
 
-    Python has None for them, and the next file that is opened would get their number.
+    For one that the caller closed (`<&-`) Python has None, and the next file that is opened
+    would get its number: such a one leads nowhere instead.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _run(parsed: Parsed) -> int:

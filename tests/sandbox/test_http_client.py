@@ -48,7 +48,7 @@ class Server(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = reply  # noqa: N815 - the library's names
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = reply
 
     def log_message(self, *args):
         pass
@@ -91,8 +91,10 @@ PRIVATE = Policy(
 
 def test_a_response_is_a_plain_table(web):
     body = """local r, err = http_client.get(base .. "/echo?b=2&a=1", {
-        query = { a = "x y" }, headers = { ["X-Test"] = "t", ["X-Number"] = 5 }, cookies = { c = "1" } })
-      return { r.status_code, math.type(r.status_code), r.body_size == #r.body, r.url == base .. "/echo?a=x+y&b=2",
+        query = { a = "x y" },
+        headers = { ["X-Test"] = "t", ["X-Number"] = 5 }, cookies = { c = "1" } })
+      return { r.status_code, math.type(r.status_code), r.body_size == #r.body,
+        r.url == base .. "/echo?a=x+y&b=2",
         r.headers["X-Many"], r.cookies.sid, json.decode(r.body), err == nil }"""
     status, kind, sized, url, many, cookie, echoed, no_error = run(web, body)
     assert (status, kind, sized, url, many, cookie, no_error) == (
@@ -112,9 +114,12 @@ def test_a_response_is_a_plain_table(web):
 
 
 def test_bodies_forms_files_and_credentials(web):
-    body = """local function sent(m, o) return json.decode(http_client.request(m, base .. "/echo", o).body) end
+    body = """local function sent(method, options)
+        return json.decode(http_client.request(method, base .. "/echo", options).body)
+      end
       local form = sent("post", { form = { a = "1 2" }, body = "ignored" })
-      local files = sent("POST", { files = { { name = "f", filename = "n.txt", content = "data" }, { name = "" } } })
+      local files = sent("POST", { files = {
+        { name = "f", filename = "n.txt", content = "data" }, { name = "" } } })
       local plain = sent("put", { body = "\\xff\\0", auth = { user = "u", pass = "p" } })
       return { form, files[4], plain }"""
     form, files, plain = run(web, body)
@@ -165,20 +170,24 @@ def test_statuses_are_data_and_failures_are_error_objects(web, call, then, expec
 
 def test_a_batch_keeps_positions(web):
     body = """local responses, errs = http_client.request_batch({
-        { "get", base .. "/missing" }, { "GET", "http://127.0.0.1:1/" }, { "POST", base .. "/empty" } })
-      return { responses[1].status_code, responses[2] == nil, responses[3].status_code, errs[2]:kind(), errs[1] == nil }"""
+        { "get", base .. "/missing" }, { "GET", "http://127.0.0.1:1/" },
+        { "POST", base .. "/empty" } })
+      return { responses[1].status_code, responses[2] == nil, responses[3].status_code,
+        errs[2]:kind(), errs[1] == nil }"""
     assert run(web, body) == [404, True, 204, "Internal", True]
     assert run(web, "return (pcall(http_client.request_batch, {}))") is False
     assert run(web, "return (pcall(http_client.get, ''))") is False
 
 
 def test_without_an_allow_nothing_is_requested(web):
-    body = "local r, err = http_client.get(base) return { err:kind(), err:message() == 'not allowed: ' .. base }"
+    body = """local r, err = http_client.get(base)
+      return { err:kind(), err:message() == 'not allowed: ' .. base }"""
     assert run(web, body, guest()) == ["PermissionDenied", True]
 
 
 def test_a_private_address_needs_an_allow_of_its_own(web):
-    body = "local r, err = http_client.get(base .. '/empty') return r and r.status_code or tostring(err)"
+    body = """local r, err = http_client.get(base .. '/empty')
+      return r and r.status_code or tostring(err)"""
     assert "127.0.0.1" in run(web, body, guest(REQUESTS))
     assert run(web, body, guest(REQUESTS, PRIVATE)) == 204
 
@@ -198,6 +207,7 @@ def test_a_denied_address_in_a_batch_stops_the_batch(web):
     here = Policy(
         id="p:h", effect="allow", actions=("http_client.request",), resources=(f"{web.base}*",)
     )
-    body = """local r, err = http_client.request_batch({ { "GET", base }, { "GET", "http://other.invalid/" } })
+    body = """local r, err = http_client.request_batch({
+        { "GET", base }, { "GET", "http://other.invalid/" } })
       return { r == nil, err:kind() }"""
     assert run(web, body, guest(here, PRIVATE)) == [True, "PermissionDenied"]

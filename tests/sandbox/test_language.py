@@ -118,18 +118,75 @@ def test_error_objects_behave_as_the_documents_say(lua, expression, expected):
 
 NAMES = [
     *(
-        "assert error pcall xpcall type tostring tonumber pairs ipairs next select unpack print".split()
+        [
+            "assert",
+            "error",
+            "pcall",
+            "xpcall",
+            "type",
+            "tostring",
+            "tonumber",
+            "pairs",
+            "ipairs",
+            "next",
+            "select",
+            "unpack",
+            "print",
+        ]
     ),
-    *("rawget rawset rawequal getmetatable setmetatable require _G _VERSION".split()),
-    *("string.find string.format table.insert table.sort math.pow math.log10 math.atan2".split()),
-    *("math.sinh math.cosh math.tanh math.ult coroutine.wrap os.platform package.path".split()),
+    *(
+        [
+            "rawget",
+            "rawset",
+            "rawequal",
+            "getmetatable",
+            "setmetatable",
+            "require",
+            "_G",
+            "_VERSION",
+        ]
+    ),
+    *(
+        [
+            "string.find",
+            "string.format",
+            "table.insert",
+            "table.sort",
+            "math.pow",
+            "math.log10",
+            "math.atan2",
+        ]
+    ),
+    *(
+        [
+            "math.sinh",
+            "math.cosh",
+            "math.tanh",
+            "math.ult",
+            "coroutine.wrap",
+            "os.platform",
+            "package.path",
+        ]
+    ),
 ]
 ABSENT = [
     *(
-        "load loadstring loadfile dofile collectgarbage rawlen setfenv getfenv io debug utf8".split()
+        [
+            "load",
+            "loadstring",
+            "loadfile",
+            "dofile",
+            "collectgarbage",
+            "rawlen",
+            "setfenv",
+            "getfenv",
+            "io",
+            "debug",
+            "utf8",
+        ]
     ),
-    *("python string.dump os.execute os.exit os.remove os.getenv os.setlocale".split()),
-    *("package.loaded package.preload package.searchers http_client json arg".split()),
+    *(["python", "string.dump", "os.execute", "os.exit", "os.remove", "os.getenv", "os.setlocale"]),
+    *(["package.loaded", "package.preload", "package.searchers", "http_client", "json", "arg"]),
 ]
 
 
@@ -183,7 +240,7 @@ def test_require_gives_grants_only_and_they_are_globals_too(lua):
 def test_a_library_has_its_own_environment_and_runs_once_per_call(lua):
     library = Unit(
         id="test:lib",
-        source="count = (count or 0) + 1 leaked = true return { count = count, json = json ~= nil }",
+        source="count = (count or 0) + 1 leaked = true return {count=count, json=json ~= nil}",
         modules=("json",),
     )
     middle = Unit(id="test:mid", source="return require('lib')", imports=(("lib", library),))

@@ -43,7 +43,8 @@ BOMBS = [
     "return ('x'):rep(1 << 30)",
     "local s = 'x' while true do s = s .. s end",
     "local t = {} while true do t[#t + 1] = coroutine.create(print) end",
-    "return table.concat(setmetatable({}, {__len = function() return 1 << 28 end, __index = function() return 'xxxxxxxx' end}))",
+    "return table.concat(setmetatable({}, {__len = function() return 1 << 28 end, "
+    "__index = function() return 'xxxxxxxx' end}))",
 ]
 
 

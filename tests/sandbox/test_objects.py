@@ -62,7 +62,7 @@ class Host:
 
 
 NAMES = [
-    *("get find entries namespace snapshot versions apply apply_version".split()),
+    *(["get", "find", "entries", "namespace", "snapshot", "versions", "apply", "apply_version"]),
 ]
 
 
@@ -72,7 +72,17 @@ def bench():
     names = [f"registry.{n}" for n in NAMES]
     names += [
         f"security.{n}"
-        for n in "actor scope can evaluate new_actor new_scope scope_change policy named_scope".split()
+        for n in [
+            "actor",
+            "scope",
+            "can",
+            "evaluate",
+            "new_actor",
+            "new_scope",
+            "scope_change",
+            "policy",
+            "named_scope",
+        ]
     ]
     names += ["funcs.call", "funcs.allow"]
     table = {
@@ -120,7 +130,8 @@ def test_a_change_set_is_built_here_and_applied_there(bench):
     body = """local changes = registry.snapshot():changes()
       local none, err = changes:apply()
       local bad, why = changes:create({ kind = "k" })
-      local same = changes:create({ id = "app:n", kind = "k", meta = { a = 1, [5] = 2 }, data = {} })
+      local same = changes:create({ id = "app:n", kind = "k",
+        meta = { a = 1, [5] = 2 }, data = {} })
       changes:update({ id = { ns = "app", name = "m" }, kind = "k" }):delete("app:o")
       return { tostring(err), bad == nil, tostring(why), same == changes, tostring(changes),
         #changes:ops(), changes:ops()[3].kind, tostring(changes:apply()) }"""
@@ -157,7 +168,8 @@ def test_versions_are_applied_by_object_only(bench):
 def test_a_delta_names_what_changed_and_nothing_else(bench):
     body = """local a = { id = "x:a", kind = "k", data = { n = 42 } }
       local b = { id = "x:b", kind = "k" }
-      local delta = registry.build_delta({ a, b, 5 }, { { id = "x:a", kind = "k", data = { n = 42.0 } },
+      local delta = registry.build_delta({ a, b, 5 }, {
+        { id = "x:a", kind = "k", data = { n = 42.0 } },
         { id = "x:c", kind = "k" }, { id = "x:d" } })
       return { #delta, delta[1].kind, delta[1].entry.id, delta[2].kind, delta[2].entry.id }"""
     assert run(bench, body) == [2, "entry.create", "x:c", "entry.delete", "x:b"]
@@ -241,7 +253,9 @@ def test_lua_calling_lua_keeps_bytes_and_error_objects():
     callee = Unit(
         id="test:callee",
         source="""return function(x)
-      if x == "fail" then return nil, errors.new{ message = "m", kind = "Conflict", retryable = true } end
+      if x == "fail" then 
+        return nil, errors.new{ message = "m", kind = "Conflict", retryable = true }
+      end
       return x .. "\\xfe"
     end""",
         method="handler",

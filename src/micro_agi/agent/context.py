@@ -78,10 +78,11 @@ class AgentContext:
         self._runner = Runner(compiled, card, self._gateway)
         return self._runner
 
-    async def reload(self) -> Runner:
+    async def reload(self, *, wanted: str = "") -> Runner:
         """Compile the current agent again with what was added since, on the same model.
 
-        Raises: EntryInvalid when an added tool does not resolve; the old runner stays.
+        Raises: EntryInvalid when the tool `wanted` does not resolve; the old runner stays.
+            Other tools that are gone are warnings of the compiled agent.
         """
         old = self.get_current_agent()
         snapshot = self._registry.snapshot()
@@ -89,15 +90,13 @@ class AgentContext:
         if self._spec is not None and ":" in spec.id:
             spec = find_agent(snapshot, spec.id)
         compiled = compile_agent(spec, snapshot, added=self._added)
-        known = {t.id for t in compiled.tools}
-        for added in self._added:
-            if added not in known:
-                said = next((w for w in compiled.warnings if added in (w.where, w.text)), None)
-                raise EntryInvalid(
-                    said.text if said else f"`{added}` does not resolve",
-                    where=added,
-                    fix=said.fix if said else "load a tool that exists",
-                )
+        if wanted and all(tool.id != wanted for tool in compiled.tools):
+            said = next((w for w in compiled.warnings if wanted == w.where), None)
+            raise EntryInvalid(
+                said.text if said else f"`{wanted}` does not resolve",
+                where=wanted,
+                fix=said.fix if said else "load a tool that exists",
+            )
         runner = Runner(compiled, old.card, self._gateway)
         runner.total = old.total
         self._runner = runner

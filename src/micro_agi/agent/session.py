@@ -14,7 +14,7 @@ from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
-from micro_agi.errors import EntryNotFound, InputInvalid
+from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
@@ -60,6 +60,7 @@ class Session:
         self._listener: Listener = _ignore
         self._running: asyncio.Task[TurnFinished] | None = None
         self._loaded_agent = False
+        self._compiled_at = -1
 
     @property
     def usage(self) -> Usage:
@@ -89,6 +90,7 @@ class Session:
         self.agent.add_tools(known)
         runner = await self.agent.load_agent(self.agent_id)
         self._loaded_agent = True
+        self._compiled_at = self._parts.registry.version
         if runner.compiled.warnings:
             await self._commit(list(runner.compiled.warnings))
         return runner
@@ -151,6 +153,10 @@ class Session:
         parts = self._parts
         await parts.registry.refresh()
         runner = await self.load()
+        if parts.registry.version != self._compiled_at:
+            runner = await self._recompile(runner)
+        if not self.conversation.turn:
+            await self._journal.entitle(text)
         spec = runner.compiled.spec
         context = CallContext(
             actor=agent_actor(spec),
@@ -174,6 +180,19 @@ class Session:
             show=self._show,
         )
         return await turn.run(message("user", text))
+
+    async def _recompile(self, runner: Runner) -> Runner:
+        """Compile the agent again: the registry changed since, by this or another session."""
+        self._compiled_at = self._parts.registry.version
+        try:
+            fresh = await self.agent.reload()
+        except (EntryInvalid, EntryNotFound) as error:
+            # The definition itself is broken now; the one that worked goes on.
+            await self._commit([Warned(text=error.what, where=error.where, fix=error.fix)])
+            return runner
+        known = set(runner.compiled.warnings)
+        await self._commit([w for w in fresh.compiled.warnings if w not in known])
+        return fresh
 
     async def _commit(self, events: Sequence[AnyEvent], *, durable: bool = False) -> None:
         """Journal events, then apply them to the conversation, then show them."""

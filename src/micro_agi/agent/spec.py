@@ -116,7 +116,7 @@ def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     for entry in agents:
         if wanted in (entry.id, entry.meta.get("name")):
             return agent_spec(entry)
-    if wanted and ":" in wanted and any(e.id == wanted for e in snapshot.entries()):
+    if wanted in snapshot:
         return agent_spec(snapshot.get(wanted))
     known = sorted({e.id for e in agents} | {str(e.meta.get("name")) for e in agents})
     near = nearest(wanted, known) or known[:5]

@@ -77,6 +77,8 @@ class Turn:
     calls: int = 0
     truncated: int = 0
     asked_at: float = 0.0
+    version_before: int = -1
+    """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -166,6 +168,7 @@ class Turn:
     async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
         """Run the calls of one step together, and commit their results in call order."""
         tools = self.agent.get_current_agent().tools
+        self.version_before = self.registry.version
         intents = [self.caller.started(call, tools) for call in calls]
         self.calls += len(calls)
         effects = not all(intent.replayable for intent in intents)
@@ -212,19 +215,24 @@ class Turn:
                 result = _told(result)
         result, loads = await self._load(call, result)
         events: list[AnyEvent] = [result]
+        await self.commit([*events, *self._created(call), *loads])
+
+    def _created(self, call: ToolCall) -> list[AnyEvent]:
+        """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
+        if self.registry.version == self.version_before:
+            return []
         key = call_key(self._step_context(), call)
-        for version in self.registry.versions_of_call(self.context.session, key):
-            for change in version.operations:
-                events.append(
-                    ToolCreated(
-                        call_id=call.id,
-                        tool=change.entry_id,
-                        version=version.id,
-                        updated=change.kind == "entry.update",
-                        report=dict(version.report),
-                    )
-                )
-        await self.commit([*events, *loads])
+        return [
+            ToolCreated(
+                call_id=call.id,
+                tool=change.entry_id,
+                version=version.id,
+                updated=change.kind == "entry.update",
+                report=dict(version.report),
+            )
+            for version in self.registry.versions_of_call(self.context.session, key)
+            for change in version.operations
+        ]
 
     async def _load(
         self, call: ToolCall, result: ToolCallFinished
@@ -251,7 +259,7 @@ class Turn:
             return result, []
         try:
             self.agent.add_tools(wanted)
-            runner = await self.agent.reload()
+            runner = await self.agent.reload(wanted=wanted)
         except (EntryInvalid, EntryNotFound) as error:
             self.agent.remove_tool(wanted)
             return _refused(call, error, tool=result.tool), []

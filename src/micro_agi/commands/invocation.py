@@ -95,9 +95,9 @@ def read_input(file: str) -> str:
     Raises: InputInvalid for one that cannot be read or is no UTF-8.
     """
     try:
-        if file == "-":
-            return sys.stdin.read()
-        return Path(file).read_text("utf-8")
+        # Not by way of `sys.stdin`, which takes the locale's encoding.
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return raw.decode("utf-8-sig")
     except OSError as error:
         raise InputInvalid(
             f"`{file}` cannot be read: {error.strerror}", where=file, fix="name a readable file"

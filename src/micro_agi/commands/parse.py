@@ -49,6 +49,11 @@ def parse(argv: Sequence[str]) -> Parsed:
 
     Raises: InputInvalid naming what is not understood and what is like it.
     """
+    for word in argv:
+        if not word.isprintable() and _is_no_text(word):
+            raise InputInvalid(
+                "an argument is no UTF-8 text", where=ascii(word), fix="write it in UTF-8"
+            )
     flags, as_json, words = _global_flags(list(argv))
     if words and words[0] == "--version":
         return _page(f"{PROGRAM} {_version()}\n")
@@ -65,6 +70,11 @@ def parse(argv: Sequence[str]) -> Parsed:
         )
     arguments = _parser(command, path).parse_args(words)
     return Parsed(run=command.run, arguments=arguments, flags=flags, as_json=as_json)
+
+
+def _is_no_text(word: str) -> bool:
+    """Whether bytes were given that Python could only smuggle through as surrogates."""
+    return any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def help_page(command: Command | None = None, path: str = PROGRAM) -> str:
@@ -120,11 +130,10 @@ def _known(commands: tuple[Command, ...], name: str, path: str) -> Command:
     if what == "option":
         known = [name for flag in GLOBAL for name in flag.names]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    raise InputInvalid(
-        f"there is no {what} `{name}`",
-        where=path,
-        fix=f"did you mean: {', '.join(near)}" if near else f"use one of: {', '.join(known)}",
-    )
+    fix = f"did you mean: {', '.join(near)}" if near else f"use one of: {', '.join(known)}"
+    if path == PROGRAM and what == "command":
+        fix += f"; a question goes behind `{PROGRAM} ask`"
+    raise InputInvalid(f"there is no {what} `{name}`", where=path, fix=fix)
 
 
 def _global_flags(argv: list[str]) -> tuple[dict[str, Any], bool, list[str]]:

@@ -138,7 +138,7 @@ def _execute(control: int, limits: Limits, without: frozenset[str]) -> subproces
         stderr=subprocess.DEVNULL,
         pass_fds=[control],
         # A Ctrl-C at the terminal is for the agent, which then ends its workers in order.
-        process_group=0,
+        start_new_session=True,
     )
 
 

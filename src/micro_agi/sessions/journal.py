@@ -21,6 +21,8 @@ from micro_agi.messages import AnyEvent, TextDelta, ThinkingDelta
 from micro_agi.store.database import Database
 from micro_agi.values import Secret, nearest
 
+TITLE_CHARS = 80
+
 SCHEMA = 1
 """Of event bodies. Raise it when a stored event changes shape, and add an upcaster."""
 
@@ -82,6 +84,13 @@ class SessionJournal:
                 fix=f"open it again: `micro-agi --session {self.session}`",
             ) from error
 
+    async def entitle(self, text: str) -> None:
+        """Call the session by the first line of its first message, for listings."""
+        first = text.strip().partition("\n")[0][:TITLE_CHARS]
+        title = self._journal.masked(first.encode()).decode()
+        query = "UPDATE sessions SET title = ? WHERE id = ? AND title = ''"
+        await self._journal.database.write(lambda db: db.execute(query, (title, self.session)))
+
 
 class Journal:
     """All sessions of one state database."""
@@ -125,7 +134,10 @@ class Journal:
         ]
 
     def _encode(self, event: AnyEvent) -> bytes:
-        body = _encoder.encode(event)
+        return self.masked(_encoder.encode(event))
+
+    def masked(self, body: bytes) -> bytes:
+        """Replace every registered secret by stars."""
         for secret in self._secrets:
             if secret in body:
                 body = body.replace(secret, b"***")

@@ -12,9 +12,17 @@ from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from pygments.token import (  # type: ignore[import-untyped]  # it ships no types
+    Comment,
+    Keyword,
+    Name,
+    Number,
+    String,
+)
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
-from rich.syntax import Syntax
+from rich.style import Style
+from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.theme import Theme
 
 from micro_agi.terminal.canvas import BLANK, Line, line
@@ -39,6 +47,17 @@ THEME = Theme(
     }
 )
 """The sixteen colours of the terminal's own theme at most, and no backgrounds."""
+
+CODE = ANSISyntaxTheme(
+    {
+        Comment: Style(dim=True),
+        Keyword: Style(color="blue"),
+        Name.Function: Style(bold=True),
+        Number: Style(color="cyan"),
+        String: Style(color="green"),
+    }
+)
+"""Red is left for errors."""
 
 
 class Stream:
@@ -159,7 +178,7 @@ def _syntax(source: str, language: str) -> Syntax:
     return Syntax(
         source.rstrip(),
         language,
-        theme="ansi_dark",
+        theme=CODE,
         background_color="default",
         word_wrap=True,
         padding=(0, 2),

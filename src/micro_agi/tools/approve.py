@@ -9,6 +9,7 @@ tool asks again. Agents cannot write that namespace.
 Source: DESIGN 6.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -70,6 +71,8 @@ class Approvals:
         self.approver = approver
         self._registry = registry
         self._session: set[Question] = set()
+        # Calls run concurrently, and a person answers one question at a time.
+        self._asking = asyncio.Lock()
 
     async def grants(
         self, entry: Entry, context: CallContext, *, trusted: bool, emit: Emit
@@ -100,6 +103,11 @@ class Approvals:
         return Scope(tuple(_distinct(granted)))
 
     async def _ask(self, question: Question, context: CallContext, emit: Emit) -> None:
+        async with self._asking:
+            if question not in self._session:
+                await self._put(question, context, emit)
+
+    async def _put(self, question: Question, context: CallContext, emit: Emit) -> None:
         await emit(ApprovalAsked(call_id=context.call_id, question=question))
         approval = await self.approver.ask(question)
         await emit(

@@ -251,11 +251,15 @@ class Gate:
             changes.create(entry)
         else:
             changes.update(entry)
-        expected = None
-        if draft.expected_revision is not None:
-            expected = {entry.id: draft.expected_revision}
+        # Without a revision of the author's, the one this gate looked at: nobody else's
+        # change may be overwritten unseen.
+        seen = old.revision if old else None
+        revision = seen if draft.expected_revision is None else draft.expected_revision
         version = await changes.apply(
-            context, reason=context.reason or "create_tool", expected=expected, report=report
+            context,
+            reason=context.reason or "create_tool",
+            expected={entry.id: revision},
+            report=report,
         )
         return version.id
 
