@@ -41,7 +41,6 @@ EXIT_CODES = {
 }
 ON_TOP = ("cli", "commands", "api", "app")
 """Parts that may import everything below them, so that the table of imports has no row."""
-FROM = {"file": "an app's files", "runtime": "change sets", "program": "the program itself"}
 
 
 def commands_page() -> str:
@@ -171,6 +170,8 @@ def _default(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
@@ -198,10 +199,8 @@ def kinds_page() -> str:
 
 
 def _kind(kind: Kind) -> list[str]:
-    sources = ", ".join(FROM[source] for source in kind.sources if source != "program")
-    lines = [f"## {kind.name}", "", _sentence(kind.summary)]
-    lines[-1] += f" Comes from {sources or 'the program alone'}."
-    lines.append("")
+    only = "" if "file" in kind.sources else " Only this program and its embedder make it."
+    lines = [f"## {kind.name}", "", _sentence(kind.summary) + only, ""]
     if kind.fields:
         rows = [
             (f"`{f.name}`", f.type, "yes" if f.required else "", f.summary) for f in kind.fields

@@ -164,6 +164,21 @@ def test_the_documentation_is_there_for_machines(program):
     assert {"path", "title", "summary"} == set(program("docs", "toc", "--json").json[0])
 
 
+def test_a_long_page_can_be_read_from_a_byte_on(program):
+    whole = program.ok("docs", "show", "lua/core/time")
+    part = program.ok("docs", "show", "lua/core/time", "--offset", "1000")
+    assert part[:50] in whole
+    assert not part.startswith("# Time")
+
+
+def test_a_remote_documentation_that_does_not_answer_leaves_the_bundled_page(program, monkeypatch):
+    monkeypatch.setenv("MICRO_AGI_DOCS_URL", "http://127.0.0.1:9/llm")
+    out = program.ok("docs", "show", "lua/core/time")
+    assert out.startswith("(bundled page: http://127.0.0.1:9/llm/")
+    assert "# Time" in out
+    assert "bundled page" in program.ok("docs", "search", "time")
+
+
 def test_an_unknown_page_names_the_nearest(program):
     assert "lua/core/time" in program.refused("docs", "show", "lua/core/tiem")[-1]
     assert "at least 1" in program.refused("docs", "search", "x", "--limit", "0")[-1]

@@ -92,6 +92,11 @@ def test_the_apps_command_agent_is_the_chat(program, words):
     assert program("run", *words, stdin="quit\n").out.startswith("dev assistant (quit to exit)\n")
 
 
+def test_the_agent_command_takes_no_arguments(program):
+    assert "takes no arguments" in program.refused("run", "agent", "what?")[0]
+    assert "takes no arguments" in program.refused("run", "-x", "app:agent", "what?")[0]
+
+
 def test_commands_of_the_app_are_listed(program):
     assert program.ok("run", "list").splitlines()[1].split()[:2] == ["agent", "app:agent"]
     assert program("run", "--json").json == [

@@ -56,6 +56,11 @@ def test_find_reads_values_as_json_where_they_are(program):
     assert len(program("registry", "find", "meta.n=5", "--json").json) == 1
 
 
+def test_a_name_that_looks_like_a_number_is_still_a_name(program):
+    apply(program, change(id="app.notes:5"))
+    assert len(program("registry", "find", "name=5", "--json").json) == 1
+
+
 @pytest.mark.parametrize("words", [["nope=1"], ["word"], ["=x"], ["{broken"]])
 def test_a_criterion_that_is_not_understood_is_refused(program, words):
     assert len(program.refused("registry", "find", *words)) == 3

@@ -108,6 +108,15 @@ def test_a_rollback_to_what_it_is_changes_nothing(program, double):
     assert "nothing to do" in said.err
 
 
+def test_a_rollback_to_an_unknown_version_is_refused(program, double):
+    assert "v9" in program.refused("tool", "rollback", "double", "--to", "9", "--yes")[1]
+
+
+def test_a_rollback_to_before_a_tool_existed_takes_it_away(program, double):
+    out = program.ok("tool", "rollback", "double", "--to", "0", "--yes")
+    assert out == "wrote v2\n  - app.generated:double\n"
+
+
 def test_a_rollback_of_the_only_version_says_how_to_disable_instead(program, double):
     assert "tool disable double" in program.refused("tool", "rollback", "double")[-1]
 

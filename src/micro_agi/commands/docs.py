@@ -32,11 +32,11 @@ async def search(invocation: Invocation) -> int:
 
 
 async def show(invocation: Invocation) -> int:
-    """Show a page, all of it."""
-    path = invocation.args.path
-    if invocation.settings.docs_url:
+    """Show a page: all of a bundled one, a remote one in parts as the agent reads it."""
+    path, offset = invocation.args.path, invocation.args.offset
+    if invocation.settings.docs_url or offset:
         async with _docs(invocation) as docs:
-            invocation.say(await docs.page(path, context=root_context()))
+            invocation.say(await docs.page(path, offset=offset, context=root_context()))
         return 0
     corpus = Docs().corpus
     page = corpus.find(path)

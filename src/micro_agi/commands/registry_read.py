@@ -35,7 +35,7 @@ async def find(invocation: Invocation) -> int:
 def read_criteria(words: Sequence[str]) -> dict[str, Any]:
     """Read `KEY=VALUE` words, or one JSON object.
 
-    Values are JSON where they are JSON, else text.
+    Values of `meta` fields are JSON where they are JSON; everything else is text.
     Raises: InputInvalid for a word that is neither.
     """
     if len(words) == 1 and words[0].lstrip().startswith("{"):
@@ -54,7 +54,8 @@ def read_criteria(words: Sequence[str]) -> dict[str, Any]:
                 where="registry find",
                 fix="write KEY=VALUE, such as meta.type=tool",
             )
-        decoded = _json(value)
+        # Only a field of `meta` can be anything but a text.
+        decoded = _json(value) if key.startswith("meta.") else None
         criteria[key] = value if decoded is None else decoded
     return criteria
 

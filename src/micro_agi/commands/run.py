@@ -48,6 +48,12 @@ async def run(invocation: Invocation) -> int:
             where=found.entry,
             fix="`micro-agi run agent` starts the agent; `micro-agi call ID` calls a function",
         )
+    if invocation.args.arguments:
+        raise InputInvalid(
+            f"`{found.name}` takes no arguments",
+            where=" ".join(invocation.args.arguments),
+            fix="leave them out; `micro-agi ask TEXT` asks one question",
+        )
     return await chat.run(invocation)
 
 

@@ -295,7 +295,10 @@ COMMANDS = (
                 name="show",
                 help="show a page",
                 run="docs:show",
-                arguments=(_arg("path", metavar="PATH", help="such as lua/core/time"),),
+                arguments=(
+                    _arg("path", metavar="PATH", help="such as lua/core/time"),
+                    _arg("--offset", metavar="N", type=int, default=0, help="begin at byte N"),
+                ),
             ),
             Command(name="toc", help="list all pages", run="docs:toc"),
         ),

@@ -13,7 +13,14 @@ import jsonschema_rs
 import msgspec
 
 from micro_agi.errors import ArgumentsInvalid, EntryNotFound, MicroAgiError, ToolFailed
-from micro_agi.messages import AnyEvent, ToolCall, ToolCallFinished, ToolCallStarted, ToolSpec
+from micro_agi.messages import (
+    AnyEvent,
+    ApprovalAsked,
+    ToolCall,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolSpec,
+)
 from micro_agi.security.context import CallContext
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.functions import Functions
@@ -78,19 +85,24 @@ class ToolCaller:
 
         `emit` gets the approval events that arise before the call starts.
         """
-        start = self._clock()
+        watch = _Stopwatch(self._clock)
         tool = tools[call.name].id if call.name in tools else ""
+
+        async def emit_and_watch(event: AnyEvent) -> None:
+            watch.pause(asking=isinstance(event, ApprovalAsked))
+            await emit(event)
+
         try:
-            value = await self._value(call, tools, context, approvals, emit)
+            value = await self._value(call, tools, context, approvals, emit_and_watch)
         except MicroAgiError as error:
-            return self._failed(call, tool, error, start)
+            return _failed(call, tool, error, watch.seconds())
         except Exception as error:  # noqa: BLE001 - the edge of one tool call: say it, go on
             bug = ToolFailed(
                 f"the tool failed inside the runtime: {type(error).__name__}: {error}",
                 where=tool,
                 fix="this is a bug of micro-agi; the journal of the session has the call",
             )
-            return self._failed(call, tool, bug, start)
+            return _failed(call, tool, bug, watch.seconds())
         text = value if isinstance(value, str) else as_text(value)
         shown = await self._results.shown(text)
         return ToolCallFinished(
@@ -100,7 +112,7 @@ class ToolCaller:
             content=shown,
             result=value if shown is text else None,
             error=_reported_error(value, tool),
-            duration_s=self._clock() - start,
+            duration_s=watch.seconds(),
         )
 
     async def _value(
@@ -148,18 +160,38 @@ class ToolCaller:
                 fix="call it again with arguments that fit",
             )
 
-    def _failed(
-        self, call: ToolCall, tool: str, error: MicroAgiError, start: float
-    ) -> ToolCallFinished:
-        facts = error.as_dict()
-        return ToolCallFinished(
-            call_id=call.id,
-            name=call.name,
-            tool=tool,
-            content=as_text({"error": facts}),
-            error=dict(facts),
-            duration_s=self._clock() - start,
-        )
+
+class _Stopwatch:
+    """Measures a call; the time that a person thinks about a question is not the tool's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._running_since: float | None = clock()
+        self._measured = 0.0
+
+    def pause(self, *, asking: bool) -> None:
+        """Stop while a question is open, go on once it is answered."""
+        now = self._clock()
+        if self._running_since is not None:
+            self._measured += now - self._running_since
+        self._running_since = None if asking else now
+
+    def seconds(self) -> float:
+        """Return what was measured so far."""
+        self.pause(asking=False)
+        return self._measured
+
+
+def _failed(call: ToolCall, tool: str, error: MicroAgiError, duration_s: float) -> ToolCallFinished:
+    facts = dict(error.as_dict())
+    return ToolCallFinished(
+        call_id=call.id,
+        name=call.name,
+        tool=tool,
+        content=as_text({"error": facts}),
+        error=facts,
+        duration_s=duration_s,
+    )
 
 
 def call_key(context: CallContext, call: ToolCall) -> str:
