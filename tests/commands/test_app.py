@@ -71,13 +71,21 @@ def setting(program, name):
 
 
 def test_the_apps_dotenv_counts_only_once_it_is_trusted(program, app, monkeypatch):
-    (app / ".env").write_text(f"MICRO_AGI_MAX_STEPS=7\nOPENAI_API_KEY={KEY}\nMICRO_AGI_HOME=/\n")
+    (app / ".env").write_text(f"MICRO_AGI_MAX_STEPS=7\nOPENAI_API_KEY={KEY}\n")
     assert setting(program, "max_steps")["value"] == 32
     program.ok("call", "app.tools:registry_list", '{"namespace": "app"}', "--yes")
     assert setting(program, "max_steps")["source"] == "MICRO_AGI_MAX_STEPS in .env"
-    assert setting(program, "home")["source"] == "MICRO_AGI_HOME"
     monkeypatch.setenv("MICRO_AGI_MAX_STEPS", "9")
     assert setting(program, "max_steps")["value"] == 9
+
+
+def test_an_apps_dotenv_cannot_move_its_home(program, app, monkeypatch):
+    monkeypatch.delenv("MICRO_AGI_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(program.home))
+    (app / ".env").write_text(f"MICRO_AGI_HOME={program.directory}/elsewhere\n")
+    program.ok("call", "app.tools:registry_list", '{"namespace": "app"}', "--yes")
+    assert setting(program, "home")["source"] == "default"
+    assert not (program.directory / "elsewhere").exists()
 
 
 def test_a_key_is_masked_wherever_it_comes_from(program, app, monkeypatch):

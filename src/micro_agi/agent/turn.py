@@ -42,7 +42,7 @@ from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.tools.approve import Approvals
-from micro_agi.tools.call import ToolCaller, as_text, call_key
+from micro_agi.tools.call import ToolCaller, call_key, failed_call
 from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
@@ -262,7 +262,7 @@ class Turn:
             runner = await self.agent.reload(wanted=wanted)
         except (EntryInvalid, EntryNotFound) as error:
             self.agent.remove_tool(wanted)
-            return _refused(call, error, tool=result.tool), []
+            return failed_call(call, result.tool, error), []
         name = next(t.name for t in runner.compiled.tools if t.id == wanted)
         return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
 
@@ -301,7 +301,7 @@ def _skipped(call: ToolCall) -> ToolCallFinished:
         where=f"tool call {call.id}",
         fix="call it again in the next step if it is still needed",
     )
-    return _refused(call, error)
+    return failed_call(call, "", error)
 
 
 def _repeated(call: ToolCall) -> ToolCallFinished:
@@ -310,14 +310,7 @@ def _repeated(call: ToolCall) -> ToolCallFinished:
         where=f"tool call {call.id}",
         fix="do something else",
     )
-    return _refused(call, error)
-
-
-def _refused(call: ToolCall, error: MicroAgiError, *, tool: str = "") -> ToolCallFinished:
-    facts = dict(error.as_dict())
-    return ToolCallFinished(
-        call_id=call.id, name=call.name, tool=tool, content=as_text({"error": facts}), error=facts
-    )
+    return failed_call(call, "", error)
 
 
 def _told(result: ToolCallFinished) -> ToolCallFinished:

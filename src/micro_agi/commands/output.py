@@ -7,7 +7,6 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-from micro_agi.terminal.text import printable
 
 MIN_LAST = 24
 """Columns that the last column needs beside the others; with less it goes below them."""
@@ -106,4 +105,4 @@ def moment(at: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
+    return " ".join(text.split())

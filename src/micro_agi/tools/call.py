@@ -95,14 +95,14 @@ class ToolCaller:
         try:
             value = await self._value(call, tools, context, approvals, emit_and_watch)
         except MicroAgiError as error:
-            return _failed(call, tool, error, watch.seconds())
+            return failed_call(call, tool, error, watch.seconds())
         except Exception as error:  # noqa: BLE001 - the edge of one tool call: say it, go on
             bug = ToolFailed(
                 f"the tool failed inside the runtime: {type(error).__name__}: {error}",
                 where=tool,
                 fix="this is a bug of micro-agi; the journal of the session has the call",
             )
-            return _failed(call, tool, bug, watch.seconds())
+            return failed_call(call, tool, bug, watch.seconds())
         text = value if isinstance(value, str) else as_text(value)
         shown = await self._results.shown(text)
         return ToolCallFinished(
@@ -182,7 +182,10 @@ class _Stopwatch:
         return self._measured
 
 
-def _failed(call: ToolCall, tool: str, error: MicroAgiError, duration_s: float) -> ToolCallFinished:
+def failed_call(
+    call: ToolCall, tool: str, error: MicroAgiError, duration_s: float = 0.0
+) -> ToolCallFinished:
+    """Return the outcome of a call that failed, with the error as the model reads it."""
     facts = dict(error.as_dict())
     return ToolCallFinished(
         call_id=call.id,

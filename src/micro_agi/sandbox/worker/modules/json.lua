@@ -38,6 +38,7 @@ local function repair(text)
 end
 
 local function quote(text)
+  if not find(text, '[%c"\\<>&\128-\255]') then return '"' .. text .. '"' end
   if not utf8_len(text) then text = repair(text) end
   text = gsub(text, '[%c"\\<>&]', ESCAPES)
   if find(text, "\xe2\x80", 1, true) then text = gsub(text, "\xe2\x80[\xa8\xa9]", LINE_SEPARATORS) end
@@ -55,6 +56,8 @@ end
 local function float_text(value, top)
   if value ~= value or value == huge or value == -huge then return "null" end
   if value == floor(value) and value > -2 ^ 53 and value < 2 ^ 53 then return format("%d", value) end
+  local text = format("%.15g", value)
+  if tonumber(text) == value and not find(text, "e", 1, true) then return text end
   local sign, whole, fraction, exponent = match(shortest(value), "^(-?)(%d)%.?(%d*)e([-+]%d+)$")
   local digits = gsub(whole .. fraction, "0+$", "")
   exponent = tonumber(exponent)
@@ -206,10 +209,18 @@ end
 
 local take
 
-local function take_list(s, at, depth)
-  local list, count = {}, 0
+-- The position of the next character that is no white space, and its code; nil at the end.
+local function skip(s, at)
+  local code = byte(s, at)
+  if code and code > 32 then return at, code end
   at = find(s, "[^ \t\r\n]", at)
-  if at and byte(s, at) == 93 then
+  return at, at and byte(s, at)
+end
+
+local function take_list(s, at, depth)
+  local list, count, code = {}, 0, nil
+  at, code = skip(s, at)
+  if code == 93 then
     marks.lists[list] = 0
     return list, at + 1
   end
@@ -220,8 +231,7 @@ local function take_list(s, at, depth)
     value, at = take(s, at, depth)
     if value == nil then holes = true end
     list[count] = value
-    at = find(s, "[^ \t\r\n]", at)
-    local code = at and byte(s, at)
+    at, code = skip(s, at)
     if code == 93 then
       if holes then marks.lists[list] = count end
       return list, at + 1
@@ -232,19 +242,19 @@ local function take_list(s, at, depth)
 end
 
 local function take_object(s, at, depth)
-  local map, nulls = {}, nil
-  at = find(s, "[^ \t\r\n]", at)
-  if at and byte(s, at) == 125 then
+  local map, nulls, code = {}, nil, nil
+  at, code = skip(s, at)
+  if code == 125 then
     marks.objects[map] = true
     return map, at + 1
   end
   while true do
-    at = find(s, "[^ \t\r\n]", at or #s + 1)
-    if not at or byte(s, at) ~= 34 then malformed("a name in quotes expected", at or #s) end
+    at, code = skip(s, at or #s + 1)
+    if code ~= 34 then malformed("a name in quotes expected", at or #s) end
     local name, value
     name, at = take_string(s, at + 1)
-    at = find(s, "[^ \t\r\n]", at)
-    if not at or byte(s, at) ~= 58 then malformed("`:` expected", at or #s) end
+    at, code = skip(s, at)
+    if code ~= 58 then malformed("`:` expected", at or #s) end
     if map[name] ~= nil or (nulls and nulls[name]) then malformed("duplicate name " .. quote(name), at) end
     value, at = take(s, at + 1, depth)
     if value == nil then
@@ -252,8 +262,7 @@ local function take_object(s, at, depth)
       nulls[name] = true
     end
     map[name] = value
-    at = find(s, "[^ \t\r\n]", at)
-    local code = at and byte(s, at)
+    at, code = skip(s, at)
     if code == 125 then
       if next(map) == nil then marks.objects[map] = true end
       return map, at + 1
@@ -266,9 +275,9 @@ end
 local WORDS = { [116] = { "true", true }, [102] = { "false", false }, [110] = { "null", nil } }
 
 function take(s, at, depth)
-  at = find(s, "[^ \t\r\n]", at)
+  local first
+  at, first = skip(s, at)
   if not at then malformed("a value expected", #s) end
-  local first = byte(s, at)
   if first == 34 then return take_string(s, at + 1) end
   if first == 123 or first == 91 then
     if depth >= MAX_DECODED_DEPTH then malformed("nested more than 128 levels", at) end
