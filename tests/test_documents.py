@@ -161,7 +161,7 @@ def test_generated_pages_are_what_the_code_says():
     assert generate["outdated"]() == []
 
 
-@pytest.mark.requirement("000/run/transcript")
+@pytest.mark.requirement("000/run/banner", "000/run/time", "000/run/fetch")
 def test_the_readme_shows_what_the_demo_prints(tmp_path):
     transcripts = [b for b in blocks_of(ROOT / "README.md") if b.info == "demo"]
     demo = Block(line=0, language="sh", info="", text="micro-agi demo --plain")

@@ -7,7 +7,6 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-
 MIN_LAST = 24
 """Columns that the last column needs beside the others; with less it goes below them."""
 MIN_MIDDLE = 8

@@ -80,6 +80,20 @@ class ForkServer:
             raise
         return cls(process, ours, isolation)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote still runs.
+
+        Its end of the socket closes before its workers are killed; the exit of the process
+        shows only afterwards.
+        """
+        try:
+            return self._control.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     async def fork(self, *, frame_bytes: int) -> Worker:
         """Return a new worker that has locked itself.
 

@@ -157,13 +157,26 @@ class Pool:
 
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
         tenant = Tenant(frame.context.session, is_privileged(frame.granted))
-        worker = self._take_idle(tenant) or await self._take_fresh(tenant)
-        # Waiting for a worker is not the call's fault.
-        _restart_clock(frame)
-        try:
-            return await converse(worker, request, frame, self._host, keep_bytes=keep_bytes)
-        finally:
-            self._give_back(worker)
+        for retry in (True, False):
+            worker = self._take_idle(tenant) or await self._take_fresh(tenant)
+            # Waiting for a worker is not the call's fault.
+            _restart_clock(frame)
+            try:
+                return await converse(worker, request, frame, self._host, keep_bytes=keep_bytes)
+            except LimitReached:
+                # The zygote takes its workers along, and that may show only now. A call
+                # that has had no effect yet can start again with a worker of the next one.
+                server = self._server
+                effects = frame.host_calls > 0
+                if not retry or effects or worker.lost != "ended":
+                    raise
+                if server is not None and server.alive:
+                    raise
+                if server is not None:
+                    await self._forget_server(server)
+            finally:
+                self._give_back(worker)
+        raise AssertionError("the second attempt returns or raises")
 
     def _take_idle(self, tenant: Tenant) -> Worker | None:
         """Take the tenant's most recently used worker."""
@@ -263,6 +276,10 @@ class Pool:
         async with self._starting:
             if self._server is server:
                 self._server = None
+                for worker in (*self._spares, *self._idle):
+                    worker.kill("the process that made it is gone")
+                self._spares.clear()
+                self._idle.clear()
                 await server.close()
 
 
