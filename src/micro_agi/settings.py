@@ -51,7 +51,6 @@ class Settings:
 
     app: str = setting("", "app directory; empty means the current one if it is an app")
     home: str = setting("", "where state lives; empty means the platform's data directory")
-    workspace: str = setting("", "directory that file tools may write")
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
     model: str = setting("", "model name, for any agent")

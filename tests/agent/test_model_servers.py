@@ -97,6 +97,15 @@ def test_a_fault_that_stays_fails_the_turn_with_words_and_the_session_goes_on(
     assert turns[1].finished.text == "better"
 
 
+def test_a_key_that_a_server_repeats_is_shown_to_nobody(tmp_path):
+    fault = Fault(status=401, message="the key sk-canary-99 is wrong")
+    [turn], _ = play(tmp_path, [fault], "hi", api_key="sk-canary-99")
+    assert turn.of(Errored)[0].error["what"].count("***") == 1
+    assert "sk-canary" not in repr(turn.events)
+    stored = b"".join(f.read_bytes() for f in (tmp_path / "home").rglob("*") if f.is_file())
+    assert b"sk-canary" not in stored
+
+
 def test_a_passing_fault_is_tried_again_and_says_so(tmp_path):
     fault = Fault(status=429, message="slow down", retry_after="0")
     [turn], _ = play(tmp_path, [fault, Reply(text="there")], "hi")

@@ -134,6 +134,16 @@ def test_an_update_must_pass_the_tests_of_what_it_replaces():
     assert "tests of the version it replaces failed" in error["what"]
 
 
+def test_an_update_keeps_the_tests_it_passed_so_none_is_lost_on_the_way():
+    other = {**DOUBLE, "description": "Twice", "tests": [{"args": {"n": 0}, "expect": 0}]}
+    worse = {**other, "source": DOUBLE["source"].replace("* 2", "* 3"), "tests": []}
+    script = [Call("create_tool", d) for d in (DOUBLE, other, worse)]
+    [turn], _, _ = play([*script, "done"], "go")
+    first, second, third = turn.of(ToolCallFinished)
+    assert json.loads(second.content)["tests"]["passed"] == 2
+    assert "tests of the version it replaces failed" in third.error["what"]
+
+
 def test_the_same_draft_again_changes_nothing_and_says_so():
     [turn], _, _ = play([Call("create_tool", DOUBLE)] * 2 + ["done"], "go")
     results = [json.loads(e.content) for e in turn.of(ToolCallFinished)]

@@ -58,16 +58,32 @@ def test_a_holder_that_was_overtaken_cannot_append(database):
     assert asyncio.run(scenario()) == [started(text="winner")]
 
 
-def test_a_registered_secret_never_reaches_the_file(database):
+def test_a_registered_secret_is_scrubbed_from_events(database):
     async def scenario():
         journal = Journal(database, secrets=[Secret("sk-canary-123")])
         session = await journal.open("s", agent="a")
-        await session.append([Warned(text="the key sk-canary-123 leaked")], turn=1)
-        return await journal.read("s")
+        clean = session.scrubbed(Warned(text="the key sk-canary-123 leaked"))
+        untouched = Warned(text="nothing here")
+        return clean, session.scrubbed(untouched) is untouched
 
-    (row,) = asyncio.run(scenario())
-    assert row.event == Warned(text="the key *** leaked")
-    assert b"sk-canary" not in database.path.read_bytes()
+    clean, same = asyncio.run(scenario())
+    assert clean == Warned(text="the key *** leaked")
+    assert same
+
+
+def test_a_session_is_listed_from_its_first_word_on_under_that_word(database):
+    async def scenario():
+        journal = Journal(database)
+        session = await journal.open("s", agent="a")
+        before = await journal.sessions()
+        await session.append([Warned(text="first a warning")], turn=0)
+        await session.append([started(text="what is it?\nand why")], turn=1)
+        await session.append([started(2, text="something else")], turn=2)
+        return before, await journal.sessions()
+
+    before, (row,) = asyncio.run(scenario())
+    assert before == []
+    assert (row.id, row.title, row.turns) == ("s", "what is it?", 2)
 
 
 def test_an_unreadable_event_is_named_with_its_place(database):
@@ -85,7 +101,7 @@ def test_an_unreadable_event_is_named_with_its_place(database):
 def test_an_unknown_session_lists_the_nearest(database):
     async def scenario():
         journal = Journal(database)
-        await journal.open("morning", agent="a")
+        await (await journal.open("morning", agent="a")).append([started()], turn=1)
         with pytest.raises(EntryNotFound) as missing:
             await journal.find("mornin")
         return missing.value.fix

@@ -15,6 +15,7 @@ from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid
+from micro_agi.llm.request import ModelEvent
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
@@ -155,8 +156,6 @@ class Session:
         runner = await self.load()
         if parts.registry.version != self._compiled_at:
             runner = await self._recompile(runner)
-        if not self.conversation.turn:
-            await self._journal.entitle(text)
         spec = runner.compiled.spec
         context = CallContext(
             actor=agent_actor(spec),
@@ -197,6 +196,7 @@ class Session:
     async def _commit(self, events: Sequence[AnyEvent], *, durable: bool = False) -> None:
         """Journal events, then apply them to the conversation, then show them."""
         turn = self.conversation.turn
+        events = [self._journal.scrubbed(event) for event in events]
         for event in events:
             turn = getattr(event, "turn", turn)
         await self._journal.append(events, turn=turn, durable=durable)
@@ -204,8 +204,8 @@ class Session:
             self.conversation.apply(event)
             self._listener(event)
 
-    def _show(self, event: AnyEvent) -> None:
-        self._listener(event)
+    def _show(self, event: ModelEvent) -> None:
+        self._listener(self._journal.scrubbed(event))
 
 
 def _ignore(_: AnyEvent) -> None:

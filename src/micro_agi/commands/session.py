@@ -1,6 +1,5 @@
 """`session list|show|export`: past conversations, from their journal."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -18,51 +17,25 @@ from micro_agi.messages import (
 )
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Recorded, SessionRow
-from micro_agi.store.database import Database
-from micro_agi.terminal.text import first_line
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
-
-FIRST_EVENTS = 16
-"""A session's first user message is among its first events, whatever it warned of before."""
 
 
 async def list_sessions(invocation: Invocation) -> int:
     """List sessions, the one used last first."""
     async with open_runtime(invocation) as rt:
         rows = await rt.journal.sessions()
-        questions = await _first_questions(rt.database)
-    titles = [row.title or questions.get(row.id, "") for row in rows]
     if invocation.as_json:
-        invocation.say_json([_as_json(*pair) for pair in zip(rows, titles, strict=True)])
+        invocation.say_json([_as_json(row) for row in rows])
     elif not rows:
         invocation.say("No sessions yet. `micro-agi` starts one.")
     else:
-        lines = [
-            (row.id, moment(row.last_at), str(row.turns), title)
-            for row, title in zip(rows, titles, strict=True)
-        ]
+        lines = [(row.id, moment(row.last_at), str(row.turns), row.title) for row in rows]
         invocation.say(table(("SESSION", "LAST", "TURNS", "ABOUT"), lines, width=invocation.width))
         invocation.note("`micro-agi chat --session ID` goes on with one")
     return 0
 
 
-async def _first_questions(database: Database) -> dict[str, str]:
-    """Return by session what a person said first, without reading whole journals."""
-    query = (
-        "SELECT session, body FROM journal WHERE seq <= ? AND kind = 'turn_started' AND turn = 1"
-    )
-
-    def read(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
-        return db.execute(query, (FIRST_EVENTS,)).fetchall()
-
-    decoder = msgspec.json.Decoder(TurnStarted)
-    return {
-        session: first_line(decoder.decode(body).message.text, 80)
-        for session, body in await database.read(read)
-    }
-
-
-def _as_json(row: SessionRow, title: str) -> dict[str, object]:
+def _as_json(row: SessionRow) -> dict[str, object]:
     return {
         "id": row.id,
         "agent": row.agent,
@@ -70,7 +43,7 @@ def _as_json(row: SessionRow, title: str) -> dict[str, object]:
         "last_at": row.last_at,
         "turns": row.turns,
         "events": row.events,
-        "title": title,
+        "title": row.title,
     }
 
 

@@ -329,7 +329,6 @@ GLOBAL = (
         dest="allow_hosts",
         help="what tools may request; repeat for more",
     ),
-    _arg("--workspace", metavar="DIR", help="directory that file tools may write"),
     _arg("--yes", action="store_true", default=None, help="grant what is asked"),
     _arg("--no-input", action="store_true", default=None, help="refuse what is asked"),
     _arg("--plain", action="store_true", default=None, help="no colours, no live drawing"),

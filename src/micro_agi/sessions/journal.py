@@ -12,22 +12,31 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from micro_agi.errors import EntryConflict, EntryNotFound, StoreFailed
-from micro_agi.messages import AnyEvent, TextDelta, ThinkingDelta
+from micro_agi.messages import AnyEvent, TextDelta, ThinkingDelta, TurnStarted
 from micro_agi.store.database import Database
 from micro_agi.values import Secret, nearest
 
 TITLE_CHARS = 80
+OPEN = (
+    "INSERT INTO sessions(id, agent, created_at, title, meta) VALUES (?, ?, ?, ?, '{}')"
+    " ON CONFLICT(id) DO UPDATE SET title = excluded.title WHERE title = ''"
+)
+INSERT = (
+    "INSERT INTO journal(session, seq, at, turn, kind, schema, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 SCHEMA = 1
 """Of event bodies. Raise it when a stored event changes shape, and add an upcaster."""
 
 UPCASTERS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
 """By the schema number they read: turn (kind, body) of that schema into the next one."""
+
+Event = TypeVar("Event", bound=AnyEvent)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
@@ -60,23 +69,33 @@ class SessionRow:
 class SessionJournal:
     """Appends to one session. Made by `Journal.open`; keeps the next sequence number."""
 
-    def __init__(self, journal: "Journal", session: str, next_seq: int) -> None:
+    def __init__(self, journal: "Journal", session: str, agent: str, next_seq: int) -> None:
         self.session = session
         self._journal = journal
+        self._agent = agent
         self._next = next_seq
 
     async def append(self, events: Sequence[AnyEvent], *, turn: int, durable: bool = False) -> None:
         """Commit `events` in order, all or none.
 
-        `durable` waits for the disk: needed before an effect outside, and only there.
+        The session is listed from its first event on, so one that was opened and left
+        without a word leaves nothing. `durable` waits for the disk: needed before an effect
+        outside, and only there.
         Raises: EntryConflict when another process appended to this session.
         """
         rows = self._journal.rows(self.session, self._next, turn, events)
         if not rows:
             return
-        self._next += len(rows)
+        opening = (self.session, self._agent, rows[0][2], _title(events))
+        first, self._next = self._next == 1, self._next + len(rows)
+
+        def write(db: sqlite3.Connection) -> None:
+            if first or opening[3]:
+                db.execute(OPEN, opening)
+            db.executemany(INSERT, rows)
+
         try:
-            await self._journal.database.write(lambda db: _insert(db, rows), durable=durable)
+            await self._journal.database.write(write, durable=durable)
         except sqlite3.IntegrityError as error:
             raise EntryConflict(
                 f"session `{self.session}` was continued by another process",
@@ -84,12 +103,17 @@ class SessionJournal:
                 fix=f"open it again: `micro-agi --session {self.session}`",
             ) from error
 
-    async def entitle(self, text: str) -> None:
-        """Call the session by the first line of its first message, for listings."""
-        first = text.strip().partition("\n")[0][:TITLE_CHARS]
-        title = self._journal.masked(first.encode()).decode()
-        query = "UPDATE sessions SET title = ? WHERE id = ? AND title = ''"
-        await self._journal.database.write(lambda db: db.execute(query, (title, self.session)))
+    def scrubbed(self, event: Event) -> Event:
+        """Return an event without any registered secret; see `Journal.scrubbed`."""
+        return self._journal.scrubbed(event)
+
+
+def _title(events: Sequence[AnyEvent]) -> str:
+    """Return the first line of a session's first message, if it is among `events`."""
+    for event in events:
+        if isinstance(event, TurnStarted) and event.turn == 1:
+            return event.message.text.strip().partition("\n")[0][:TITLE_CHARS]
+    return ""
 
 
 class Journal:
@@ -107,41 +131,38 @@ class Journal:
         self._secrets = [s.reveal().encode() for s in secrets if s]
 
     async def open(self, session: str, *, agent: str) -> SessionJournal:
-        """Open a session for appending, creating it when it is new."""
-        now = self._clock()
-
-        def create(db: sqlite3.Connection) -> int:
-            db.execute(
-                "INSERT OR IGNORE INTO sessions(id, agent, created_at, title, meta)"
-                " VALUES (?, ?, ?, '', '{}')",
-                (session, agent, now),
-            )
-            query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
-            last: int = db.execute(query, (session,)).fetchone()[0]
-            return last
-
-        return SessionJournal(self, session, await self.database.write(create) + 1)
+        """Open a session for appending, a new one or one that exists."""
+        query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
+        last: int = await self.database.read(lambda db: db.execute(query, (session,)).fetchone()[0])
+        return SessionJournal(self, session, agent, last + 1)
 
     def rows(
         self, session: str, first: int, turn: int, events: Sequence[AnyEvent]
     ) -> list[tuple[Any, ...]]:
-        """Encode events as rows, numbered from `first`; deltas are left out, secrets masked."""
+        """Encode events as rows, numbered from `first`; deltas are left out."""
         kept = [e for e in events if not isinstance(e, TextDelta | ThinkingDelta)]
         at = self._clock()
         return [
-            (session, first + n, at, turn, e.__struct_config__.tag, SCHEMA, self._encode(e))
+            (session, first + n, at, turn, e.__struct_config__.tag, SCHEMA, _encoder.encode(e))
             for n, e in enumerate(kept)
         ]
 
-    def _encode(self, event: AnyEvent) -> bytes:
-        return self.masked(_encoder.encode(event))
+    def scrubbed(self, event: Event) -> Event:
+        """Return an event without any registered secret in it; most are returned as they are.
 
-    def masked(self, body: bytes) -> bytes:
-        """Replace every registered secret by stars."""
+        A session scrubs before it journals, applies or shows, so a key that a server
+        repeats in its error goes nowhere. One that is split over two deltas is found only
+        in the finished step.
+        """
+        if not self._secrets:
+            return event
+        body = found = _encoder.encode(event)
         for secret in self._secrets:
-            if secret in body:
-                body = body.replace(secret, b"***")
-        return body
+            body = body.replace(secret, b"***")
+        if body is found or body == found:
+            return event
+        clean: Event = msgspec.json.decode(body, type=type(event))
+        return clean
 
     async def read(self, session: str) -> list[Recorded]:
         """Return all events of a session, oldest first; empty for an unknown session."""
@@ -190,14 +211,6 @@ class Journal:
             f"there is no session `{session}`",
             fix=f"did you mean: {', '.join(near)}" if near else "`micro-agi chat` starts one",
         )
-
-
-def _insert(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
-    db.executemany(
-        "INSERT INTO journal(session, seq, at, turn, kind, schema, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
 
 
 def _decode(session: str, seq: int, kind: str, schema: int, body: bytes) -> AnyEvent:

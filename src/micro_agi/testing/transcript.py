@@ -1,4 +1,4 @@
-"""Run a conversation against a scripted model, with everything else real, and read what happened."""
+"""Run a conversation against a scripted model, with the rest real, and read what happened."""
 
 import tempfile
 from collections.abc import AsyncIterator, Sequence

@@ -9,7 +9,7 @@ door asks the policy again at the write, and the worker confines whatever passed
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,9 @@ INPUT_KEYS = (
     *("name", "description", "source", "modules", "hosts", "input_schema", "tests"),
     *("language", "expected_revision", "imports"),
 )
+
+
+Tests = tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +128,16 @@ class Gate:
         Raises: DraftRefused or PolicyDenied naming the step; EntryConflict when somebody
         changed the tool in between.
         """
-        entry = draft.entry()
         old = self._existing(draft.id)
+        # Only a person may drop a test: an agent's update keeps those it replaces.
+        own = draft.tests
+        kept = () if context.root else tuple(t for t in tests_of(old) if t not in own)
+        draft = replace(draft, tests=(*own, *kept))
+        entry = draft.entry()
         self._check_policy(entry, context, action="update" if old else "create")
         self._check_grants(draft, entry)
         await self._check_source(draft, entry)
-        report = await self._try(draft, entry, old, context)
+        report = await self._try(draft, entry, own, kept, context)
         if old is not None and old.hash == entry.hash:
             version = self._registry.version
             return Created(
@@ -191,27 +198,25 @@ class Gate:
             )
 
     async def _try(
-        self, draft: Draft, entry: Entry, old: Entry | None, context: CallContext
+        self, draft: Draft, entry: Entry, own: Tests, kept: Tests, context: CallContext
     ) -> dict[str, Any]:
-        """Run the draft's tests, and those of the version it replaces."""
-        inherited = [t for t in tests_of(old) if t not in draft.tests] if old else []
+        """Run the draft's own tests, and those it keeps of the version it replaces."""
         unit = self._functions.draft_unit(entry)
-        own_failures = await self.run_tests(unit, draft.tests, context)
+        own_failures = await self.run_tests(unit, own, context)
         if own_failures:
             raise _refused(
                 "trial",
-                f"{len(own_failures)} of {len(draft.tests)} tests failed: "
-                + "; ".join(own_failures[:5]),
+                f"{len(own_failures)} of {len(own)} tests failed: " + "; ".join(own_failures[:5]),
                 "correct the source, or the test if it expects the wrong thing",
             )
-        old_failures = await self.run_tests(unit, inherited, context)
+        old_failures = await self.run_tests(unit, kept, context)
         if old_failures:
             raise _refused(
                 "trial",
                 "tests of the version it replaces failed: " + "; ".join(old_failures[:5]),
                 "keep what worked, or choose another name; only a person may drop these tests",
             )
-        passed = len(draft.tests) + len(inherited)
+        passed = len(draft.tests)
         return {
             "tests": {"passed": passed, "untested": passed == 0},
             "modules": list(draft.modules),
@@ -264,9 +269,9 @@ class Gate:
         return version.id
 
 
-def tests_of(entry: Entry) -> tuple[Mapping[str, Any], ...]:
-    """Return the tests stored with a tool."""
-    tests = entry.data.get("tests") or ()
+def tests_of(entry: Entry | None) -> Tests:
+    """Return the tests stored with a tool; none for no tool."""
+    tests = entry.data.get("tests") if entry else ()
     return tuple(tests) if isinstance(tests, list | tuple) else ()
 
 

@@ -60,6 +60,7 @@ class Functions:
         *,
         approvals: Approvals | None = None,
         emit: Emit = unheard,
+        keep_bytes: bool = False,
     ) -> Any:
         """Call an entry and return its JSON value.
 
@@ -82,7 +83,9 @@ class Functions:
         grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
         context = context.narrowed(grants=grants)
         if entry.kind == "function.lua":
-            return await self._pool.call(self.unit(entry, snapshot), arguments, context=context)
+            return await self._pool.call(
+                self.unit(entry, snapshot), arguments, context=context, keep_bytes=keep_bytes
+            )
         if entry.kind == "function.native":
             return await self._native(entry)(arguments[0] if arguments else {}, context)
         raise EntryInvalid(

@@ -61,7 +61,13 @@ def registry_functions(
         "funcs.call": calling.call,
     }
     return {
-        name: HostFunction(run=run, module=name.partition(".")[0], outside=name in outside)
+        name: HostFunction(
+            run=run,
+            module=name.partition(".")[0],
+            outside=name in outside,
+            # Strings that are no UTF-8 stay as they are from one Lua function to another.
+            keep_bytes=name == "funcs.call",
+        )
         for name, run in (inside | outside).items()
     }
 
@@ -246,14 +252,15 @@ class _Calling:
 
     async def call(self, call: HostCall) -> Any:
         target, options = str(call.argument(0)), as_object(call.argument(1))
-        context = call.context.narrowed(depth=call.context.depth + 1)
+        # A nested call must not outlive the limit of the call around it.
+        context = call.context.narrowed(depth=call.context.depth + 1, deadline=call.frame.ends)
         if "context" in options:
             values = {**context.values, **as_object(options["context"])}
             context = context.narrowed(values=values)
         if "actor" in options or "scope" in options:
             _require_security(context)
             context = self._as_somebody_else(context, options)
-        return await self._functions().call(target, call.args[2:], context)
+        return await self._functions().call(target, call.args[2:], context, keep_bytes=True)
 
     def _as_somebody_else(self, context: CallContext, options: Mapping[str, Any]) -> CallContext:
         """Return a context with another actor or scope: never root, never a wider door."""
