@@ -104,6 +104,8 @@ class Session:
             "PATH": programs,
             "HOME": str(directory),
             "LANG": "C.UTF-8",
+            # Both streams go into one pipe: in the order in which they were written.
+            "PYTHONUNBUFFERED": "1",
             "MICRO_AGI_HOME": str(directory / "home"),
             # No page may find a model server that happens to run on this machine.
             "MICRO_AGI_LOCAL_PORTS": ",",

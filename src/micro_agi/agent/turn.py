@@ -150,29 +150,29 @@ class Turn:
         self.usage = self.usage.plus(response.tokens)
         if response.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + response.cost_usd
-        await self.commit(
-            [
-                StepFinished(
-                    step=self.steps,
-                    model=runner.card.name,
-                    message=response.message,
-                    finish_reason=response.finish_reason,
-                    usage=response.tokens,
-                    cost_usd=response.cost_usd,
-                    truncated=response.truncated,
-                )
-            ]
+        finished = StepFinished(
+            step=self.steps,
+            model=runner.card.name,
+            message=response.message,
+            finish_reason=response.finish_reason,
+            usage=response.tokens,
+            cost_usd=response.cost_usd,
+            truncated=response.truncated,
         )
+        # The intents of its calls in the same commit: each one costs a change of threads.
+        intents = [self.caller.started(call, runner.tools) for call in response.tool_calls]
+        effects = not all(intent.replayable for intent in intents)
+        await self.commit([finished, *intents], durable=effects)
         return response
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
-        """Run the calls of one step together, and commit their results in call order."""
+        """Run the calls of one step, whose intents are committed, and commit their results.
+
+        The calls run together; the results are in call order.
+        """
         tools = self.agent.get_current_agent().tools
         self.version_before = self.registry.version
-        intents = [self.caller.started(call, tools) for call in calls]
         self.calls += len(calls)
-        effects = not all(intent.replayable for intent in intents)
-        await self.commit(intents, durable=effects)
         context = self._step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
         alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
@@ -197,15 +197,15 @@ class Turn:
             # Those that ended before the cancellation had their effect: keep their outcome.
             await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
             raise
-        for call, result in zip(calls, results, strict=True):
-            await self._record(call, result)
+        recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
+        await self.commit([event for events in recorded for event in events])
 
     def _step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique."""
         return self.context.narrowed(call_id=f"{self.context.turn}.{self.steps}")
 
-    async def _record(self, call: ToolCall, result: ToolCallFinished) -> None:
-        """Commit one result with the effects it had: tools created, tools loaded."""
+    async def _record(self, call: ToolCall, result: ToolCallFinished) -> list[AnyEvent]:
+        """Return one result with the effects it had: tools created, tools loaded."""
         identity = _identity(call)
         if result.error is None:
             self.failures.pop(identity, None)
@@ -214,8 +214,7 @@ class Turn:
             if self.failures[identity] == REPEATS_TOLD:
                 result = _told(result)
         result, loads = await self._load(call, result)
-        events: list[AnyEvent] = [result]
-        await self.commit([*events, *self._created(call), *loads])
+        return [result, *self._created(call), *loads]
 
     def _created(self, call: ToolCall) -> list[AnyEvent]:
         """Return what the call wrote, as the registry knows it: also what Lua code wrote."""

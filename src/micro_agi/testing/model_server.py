@@ -124,23 +124,25 @@ class ScriptedServer:
     def in_thread(self) -> Iterator["ScriptedServer"]:
         """Serve from an own thread and event loop until the block ends."""
         ready = threading.Event()
-        loop = asyncio.new_event_loop()
-        stop = asyncio.Event()
+        running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
         async def serve() -> None:
+            stop = asyncio.Event()
             async with self:
+                running.append((asyncio.get_running_loop(), stop))
                 ready.set()
                 await stop.wait()
 
-        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+        # `asyncio.run` also ends the handlers that are still waiting for something.
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
         assert ready.wait(10), "the scripted server did not start"
         try:
             yield self
         finally:
+            loop, stop = running[0]
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)
-            loop.close()
 
     async def _list_models(self, request: web.Request) -> web.StreamResponse:
         data = [{"object": "model", "owned_by": "script"} | dict(m) for m in self._models]
