@@ -27,7 +27,7 @@ from micro_agi.registry import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("decisions/*.md")],
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("decisions/*.md")],
     key=lambda path: path.as_posix(),
 )
 FENCE = re.compile(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -221,7 +221,8 @@ def check_command(line: str) -> str:
     except ValueError:
         words = line.split()[1:]
     words = [word.partition("=")[0] for word in words if word not in ("|", "VERB", "FLAGS")]
-    valued = {n for a in GLOBAL if "action" not in a.options for n in a.names}
+    switches = ("store_true",)
+    valued = {n for a in GLOBAL if a.options.get("action") not in switches for n in a.names}
     plain, skip = [], False
     for word in words:
         if not skip and not word.startswith("-") and not word.startswith("["):

@@ -20,6 +20,7 @@ def app(program, monkeypatch):
     return directory
 
 
+@pytest.mark.requirement("000/structure/init", "000/run/hub")
 def test_a_new_app_has_the_seeds_structure_and_is_ready_to_run(program, app):
     names = {p.relative_to(app).as_posix() for p in app.rglob("*") if p.is_file()}
     seed = {".wippy.yaml", "wippy.yaml", "README.md", ".gitignore", "src/_index.yaml"}

@@ -92,6 +92,7 @@ def test_a_place_that_cannot_hold_a_log_is_no_reason_to_fail(tmp_path):
         LOG.info("nobody hears this")
 
 
+@pytest.mark.requirement("000/infrastructure/logger", "000/process/root")
 def test_what_a_tool_logs_is_in_the_homes_log_file(program):
     source = (
         'local logger = require("logger")\n'
