@@ -13,31 +13,10 @@ from aiohttp import web
 from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import ToolCallFinished
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
+from tests.agent.seed_app import INDEX
 
 SEED = Path(__file__).parent.parent / "fixtures" / "seed000"
 HOST = "wippy.ai"
-
-INDEX = """
-namespace: app
-entries:
-  - name: dev_assistant
-    kind: registry.entry
-    meta: {type: agent.gen1, name: dev_assistant}
-    prompt: You help.
-    tools: ["app.tools:*"]
-  - name: deny_core_ns
-    kind: security.policy
-    policy: {actions: "*", resources: "app:*", effect: deny}
-    groups: [agent_security]
-  - name: deny_tools_ns
-    kind: security.policy
-    policy: {actions: "*", resources: "app.tools:*", effect: deny}
-    groups: [agent_security]
-  - name: allow_generated
-    kind: security.policy
-    policy: {actions: registry.*, resources: "app.generated:*", effect: allow}
-    groups: [agent_security]
-"""
 
 TOOLS = """
 namespace: app.tools

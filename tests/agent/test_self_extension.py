@@ -139,7 +139,7 @@ def test_an_update_keeps_the_tests_it_passed_so_none_is_lost_on_the_way():
     worse = {**other, "source": DOUBLE["source"].replace("* 2", "* 3"), "tests": []}
     script = [Call("create_tool", d) for d in (DOUBLE, other, worse)]
     [turn], _, _ = play([*script, "done"], "go")
-    first, second, third = turn.of(ToolCallFinished)
+    _, second, third = turn.of(ToolCallFinished)
     assert json.loads(second.content)["tests"]["passed"] == 2
     assert "tests of the version it replaces failed" in third.error["what"]
 

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from rich.cells import cell_len
-from tests.terminal.emulator import Emulator
 
 from micro_agi.messages import (
     LimitHit,
@@ -24,6 +23,7 @@ from micro_agi.messages import (
 from micro_agi.terminal.canvas import Canvas, line
 from micro_agi.terminal.live import LiveScreen
 from micro_agi.testing.clock import FakeClock
+from tests.terminal.emulator import Emulator
 
 ANSWER = """\
 # Title
