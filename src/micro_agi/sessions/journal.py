@@ -95,7 +95,7 @@ class SessionJournal:
             db.executemany(INSERT, rows)
 
         try:
-            await self._journal.database.write(write, durable=durable)
+            await self._journal.database.write(write, durable=durable, quick=True)
         except sqlite3.IntegrityError as error:
             raise EntryConflict(
                 f"session `{self.session}` was continued by another process",

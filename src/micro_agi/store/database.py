@@ -78,14 +78,23 @@ class Database:
             raise
         return cls(path, Writer(connection, str(path), sync=private is None), private=private)
 
-    async def write(self, run: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:
+    async def write(
+        self, run: Callable[[sqlite3.Connection], T], *, durable: bool = False, quick: bool = False
+    ) -> T:
         """Run `run` in a transaction, in the writing thread; return once it is committed.
 
         What `run` raises is raised here and leaves nothing behind. Writes that wait at
         the same time share a transaction; `durable` makes it wait for the disk.
         Cancelling the caller does not undo a write that has begun.
+        `quick` promises that `run` takes microseconds: when nobody else is writing, it then
+        runs here, on the event loop, for a tenth of what a change of threads costs.
         Raises: StoreFailed for a full disk, a damaged file, a lock that is not given up.
         """
+        if quick and not durable:
+            done = self._writer.write_here(run)
+            if done is not None:
+                here: T = done.result()
+                return here
         return await asyncio.wrap_future(self._writer.submit(run, durable=durable))
 
     def write_now(self, run: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:

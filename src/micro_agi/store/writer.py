@@ -5,7 +5,10 @@ disk barrier, not a hundred. Each runs inside its own savepoint: one that fails 
 alone. A caller hears of success only after COMMIT.
 
 Why a thread: SQLite has one writer anyway, a commit may wait for the disk or for another
-process, and the event loop must do neither.
+process, and the event loop must do neither. But handing a write over and waking up again
+costs ten times what a small commit costs that waits for neither, so those may run in the
+caller's thread (`write_here`): only when nothing is queued, and never waiting for a lock
+or for a checkpoint.
 """
 
 import queue
@@ -21,6 +24,11 @@ from micro_agi.store.failure import translate
 
 BATCH = 256
 """Writes that share a transaction at most; bounds how long the first of them waits."""
+HERE_AT_MOST = 250
+"""Writes in callers' threads until one goes to the writing thread, which then moves the log
+into the file when it is long: a disk barrier that the event loop must not wait for."""
+PAGES = 1000
+"""Length of the log that makes the writing thread do so; SQLite's own default."""
 
 
 @dataclass(slots=True)
@@ -40,6 +48,12 @@ class Writer:
         self._place = place
         self._sync = sync
         self._level = ""
+        self._timeout_ms: int = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+        self._patient = True
+        """Whether the connection waits for locks and checkpoints as it is set now."""
+        self._unfinished = 0
+        """Writes that were submitted and are not committed yet."""
+        self._here = 0
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._closed = False
         self._admission = threading.Lock()
@@ -59,8 +73,30 @@ class Writer:
         with self._admission:
             if self._closed:
                 raise StoreFailed("the state database is closed", where=self._place)
+            self._unfinished += 1
             self._queue.put(write)
         return write.done
+
+    def write_here(self, run: Callable[[sqlite3.Connection], Any]) -> "Future[Any] | None":
+        """Run a small write in the calling thread and return its future, which is done.
+
+        None means that it was not run and has to be submitted: others wait already, another
+        process holds the lock, or it is the writing thread's turn.
+        """
+        with self._admission:
+            ready = not (self._closed or self._unfinished or self._here >= HERE_AT_MOST)
+            if not ready or not self._busy.acquire(blocking=False):
+                return None
+        try:
+            self._here += 1
+            self._begin(durable=False, patient=False)
+            write = Write(run, durable=False)
+            self._finish([write])
+            return write.done
+        except sqlite3.Error:  # whoever waits for the lock also finds out what else is wrong
+            return None
+        finally:
+            self._busy.release()
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed.
@@ -92,9 +128,12 @@ class Writer:
             open_ = None not in batch
             # Futures cancelled before their turn never run.
             writes = [w for w in batch if w and w.done.set_running_or_notify_cancel()]
-            if writes:
-                with self._busy:
+            with self._busy:
+                if writes:
                     self._commit(writes)
+                with self._admission:
+                    self._here = 0
+                    self._unfinished -= len(batch) - (None in batch)
         with self._busy:
             self._connection.close()
 
@@ -108,10 +147,17 @@ class Writer:
         return batch
 
     def _commit(self, writes: Sequence[Write]) -> None:
-        """Run a batch in one transaction and resolve each future after the commit."""
+        try:
+            self._begin(durable=any(w.durable for w in writes), patient=True)
+        except sqlite3.Error as error:
+            self._give_up(error, writes)
+            return
+        self._finish(writes)
+
+    def _finish(self, writes: Sequence[Write]) -> None:
+        """Run a batch in the open transaction and resolve each future after the commit."""
         outcomes: list[tuple[Write, Any, BaseException | None]] = []
         try:
-            self._begin(durable=any(w.durable for w in writes))
             for write in writes:
                 outcomes.append((write, *self._attempt(write, alone=len(writes) == 1)))
                 if not self._connection.in_transaction and len(writes) > 1:
@@ -127,7 +173,11 @@ class Writer:
             else:
                 write.done.set_exception(failure)
 
-    def _begin(self, *, durable: bool) -> None:
+    def _begin(self, *, durable: bool, patient: bool) -> None:
+        if patient != self._patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {self._timeout_ms if patient else 0}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES if patient else 0}")
+            self._patient = patient
         level = "OFF" if not self._sync else "FULL" if durable else "NORMAL"
         if level != self._level:  # cannot be changed inside a transaction
             self._connection.execute(f"PRAGMA synchronous = {level}")
