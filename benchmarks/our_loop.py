@@ -81,7 +81,8 @@ class OurLoop:
         app = APP.format(prompt=PROMPT, tools=REFERENCES[job.tool])
         (sources / "_index.yaml").write_text(app, "utf-8")
         flags = {"app": str(home / "app"), "home": str(home / "state")}
-        settings = load(flags={**flags, "base_url": job.base_url, "model": "bench"})
+        model = {"base_url": job.base_url, "model": "bench", "api_key": "none-but-scrubbed"}
+        settings = load(flags={**flags, **model})
         runtime = await Runtime.open(settings)
         runtime.trust()
         if job.tool in TOOLS:

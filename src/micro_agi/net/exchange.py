@@ -124,7 +124,7 @@ def _checked(request: Request, gate: AllowAddress | None) -> URL:
         raise InputInvalid(f"`{request.method}` is no HTTP method", where=str(url), fix="use GET")
     if request.check is not None:
         request.check(str(url))
-    address = literal(url.raw_host or "")
+    address = literal(url.raw_host or "") if gate is not None else ""
     if gate is not None and address:
         gate(address, url.raw_host or "", url.port or 0)
     return url

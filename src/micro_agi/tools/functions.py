@@ -81,7 +81,8 @@ class Functions:
         approvals = approvals or Approvals(self.registry, Nobody())
         trusted = self.is_operators(entry)
         grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
-        context = context.narrowed(grants=grants)
+        if grants.policies:
+            context = context.narrowed(grants=grants)
         if entry.kind == "function.lua":
             return await self._pool.call(
                 self.unit(entry, snapshot), arguments, context=context, keep_bytes=keep_bytes
