@@ -150,7 +150,7 @@ def settings_page() -> str:
 
 
 def _setting(field: Any, flags: set[str]) -> tuple[str, ...]:
-    if field.name == "sources":
+    if field.name in settings.NO_SETTINGS:
         return ()
     facts = settings.describe(field.name)
     variables = (settings.PREFIX + field.name.upper(), *facts["env"])

@@ -6,6 +6,7 @@ import pytest
 
 from micro_agi.app import Parts, Runtime
 from micro_agi.settings import load
+from micro_agi.testing.model_server import ScriptedServer
 
 
 def with_runtime(tmp_path, use, **settings):
@@ -68,3 +69,40 @@ def test_two_addresses_have_two_providers(tmp_path):
     first, second = with_runtime(tmp_path, use, api_key="sk-test")
     assert first.endswith("https://api.openai.com/v1")
     assert second.endswith("http://127.0.0.1:2/v1")
+
+
+def test_a_models_own_key_is_the_variable_its_entry_names(tmp_path):
+    async def use(runtime):
+        changes = runtime.registry.snapshot().changes()
+        provider = {
+            "id": "wippy.llm.openai_compat:provider",
+            "provider_model": "small",
+            "options": {"base_url": "http://127.0.0.1:2/v1", "api_key_env": "CLOUD_KEY"},
+        }
+        meta = {"type": "llm.model", "name": "small"}
+        data = {"max_tokens": 1000, "providers": [provider]}
+        changes.create({"id": "app:small", "kind": "registry.entry", "meta": meta, "data": data})
+        await changes.apply(runtime.root())
+        return await runtime.models.explain("small")
+
+    async def scenario():
+        flags = {"home": str(tmp_path), "local_ports": "1"}
+        settings = load(flags=flags, environ={"CLOUD_KEY": "sk-cloud"})
+        async with await Runtime.open(settings, parts=Parts(offline=True)) as runtime:
+            return await use(runtime)
+
+    chosen = asyncio.run(scenario())
+    assert chosen.access.api_key.reveal() == "sk-cloud"
+
+
+def test_a_model_that_nobody_named_is_told_in_one_line(tmp_path):
+    async def scenario():
+        async with ScriptedServer([], models=("only-one",)) as server:
+            flags = {"home": str(tmp_path), "base_url": server.base_url}
+            async with await Runtime.open(load(flags=flags), parts=Parts(offline=True)) as runtime:
+                await runtime.models.choose("gpt-5.1")
+                await runtime.models.choose("gpt-5.1")
+                return runtime.notices, server.base_url
+
+    notices, url = asyncio.run(scenario())
+    assert notices == [f"model: only-one at {url} (the only model there)"]

@@ -190,7 +190,20 @@ def test_every_setting_is_described_and_has_a_default_that_its_own_rules_accept(
     for name in names():
         facts = describe(name)
         assert facts["doc"]
-        assert set(facts) == {"doc", "unit", "env", "at_least", "at_most", "one_of"}
+        assert set(facts) == {"doc", "unit", "env", "at_least", "at_most", "one_of", "url"}
+
+
+@pytest.mark.parametrize("text", ["nonsense", "ftp://x/v1", "http://", "localhost:8080"])
+def test_an_address_that_is_none_is_refused(text):
+    with pytest.raises(SettingInvalid) as refused:
+        load(flags={"base_url": text})
+    assert "http://127.0.0.1:11434/v1" in refused.value.fix
+
+
+def test_keys_of_models_are_kept_as_secrets():
+    settings = load(environ={"MY_CLOUD_KEY": "sk-1", "EMPTY_KEY": "", "PATH": "x"})
+    assert set(settings.keys) == {"MY_CLOUD_KEY"}
+    assert "sk-1" not in repr(settings)
 
 
 def test_settings_cannot_be_changed():

@@ -28,6 +28,7 @@ from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.load import AppFiles, content_hash, load_app
+from micro_agi.registry.project import Project
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.sandbox.fork_server import Level
@@ -93,7 +94,9 @@ class Runtime:
         """Things a person should know at the start, one line each."""
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
-        self.journal = Journal(database, clock=parts.clock, secrets=[settings.api_key])
+        self.journal = Journal(
+            database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
+        )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
@@ -187,11 +190,12 @@ class Runtime:
                 client=self.client,
                 database=self.database,
                 ask=self._ask,
+                say=self.notices.append,
                 fixed=parts.card,
             ),
             parts.providers,
         )
-        self.notices += self.app.warnings
+        self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -320,6 +324,18 @@ class Runtime:
             ),
             allow_hosts=settings.allow_hosts,
         )
+
+
+def _not_honoured(project: Project) -> list[str]:
+    """Say which settings of the app's files mean nothing here: silence would promise them."""
+    said = []
+    if project.security.strict_mode:
+        said.append(
+            "security.strict_mode of .wippy.yaml changes nothing: refusing is the rule here"
+        )
+    if project.history.history_type != "sqlite" or not project.history.enable_history:
+        said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
+    return said
 
 
 def model_entries(snapshot: Snapshot) -> list[ModelEntry]:

@@ -34,6 +34,8 @@ class ModelParts:
     database: Database
     ask: Ask | None
     """Asks the person one question; None when nobody is there."""
+    say: Callable[[str], None]
+    """Tells the person, in one line, of a model that is not the one that was named."""
     fixed: ModelCard | None = None
     """The model of everybody, whatever is wanted: a script, a test."""
 
@@ -68,6 +70,8 @@ class Models:
             chosen = await choose(self._wanted(wanted), self.catalogue, parts.client, ask=parts.ask)
             if chosen.discovered and chosen.access is not None:
                 remember(parts.database, AGREED, chosen.access.base_url)
+            if chosen.card.name != parts.settings.model and chosen.card.name != wanted:
+                parts.say(f"model: {chosen.why}")
             self._chosen[wanted] = self._reachable(chosen)
         return self._chosen[wanted]
 
@@ -99,6 +103,8 @@ class Models:
             agent_model=agent_model,
             base_url=settings.base_url,
             api_key=settings.api_key,
+            organization=settings.organization,
+            keys=settings.keys,
             local_ports=settings.local_ports,
             discovery_timeout_s=settings.discovery_timeout_s,
             agreed_url=recall(self._parts.database, AGREED),

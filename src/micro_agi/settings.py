@@ -18,6 +18,8 @@ from micro_agi.errors import SettingInvalid
 from micro_agi.values import Secret, nearest
 
 PREFIX = "MICRO_AGI_"
+NO_SETTINGS = frozenset({"sources", "keys"})
+"""Fields of `Settings` that say something about the others."""
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 NO_KEY = Secret("")
@@ -32,6 +34,7 @@ def setting(
     at_least: float | None = None,
     at_most: float | None = None,
     one_of: tuple[str, ...] = (),
+    url: bool = False,
 ) -> Any:
     """Declare a field of `Settings`: default, meaning, unit, other variables, what it takes."""
     metadata = {
@@ -41,6 +44,7 @@ def setting(
         "at_least": at_least,
         "at_most": at_most,
         "one_of": one_of,
+        "url": url,
     }
     return field(default=default, metadata=metadata)
 
@@ -54,7 +58,12 @@ class Settings:
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
     model: str = setting("", "model name, for any agent")
-    base_url: str = setting("", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",))
+    base_url: str = setting(
+        "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
+    )
+    organization: str = setting(
+        "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
+    )
     api_key: Secret = setting(NO_KEY, "key for `base_url`", env=("OPENAI_API_KEY",))
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
@@ -102,6 +111,8 @@ class Settings:
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value that is not a default came from: `--model`, `MICRO_AGI_MODEL`, …"""
+    keys: Mapping[str, Secret] = field(default_factory=dict, compare=False)
+    """Variables called `…_KEY`: what a model's entry may name as `options.api_key_env`."""
 
     def source(self, name: str) -> str:
         """Return where the value of `name` came from."""
@@ -110,7 +121,7 @@ class Settings:
 
 def names() -> list[str]:
     """All names of settings, in the order of their declaration."""
-    return [f.name for f in dataclasses.fields(Settings) if f.name != "sources"]
+    return [f.name for f in dataclasses.fields(Settings) if f.name not in NO_SETTINGS]
 
 
 def describe(name: str) -> Mapping[str, Any]:
@@ -153,13 +164,15 @@ def load(
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for item in dataclasses.fields(Settings):
-        if item.name == "sources":
+        if item.name in NO_SETTINGS:
             continue
         for source, value in _candidates(item, flags or {}, environ or {}, dotenv or {}):
             values[item.name] = _parse(item, hints[item.name], source, value)
             sources[item.name] = source
             break
-    return Settings(**values, sources=sources)
+    variables = {**(dotenv or {}), **(environ or {})}
+    keys = {n: Secret(v) for n, v in variables.items() if n.endswith("_KEY") and v}
+    return Settings(**values, sources=sources, keys=keys)
 
 
 def flag(name: str) -> str:
@@ -213,6 +226,9 @@ def _wanted(item: Any, wanted: Any) -> str:
     return kinds.get(wanted, "texts with commas between them") + unit
 
 
+_WEB = re.compile(r"https?://[^/\s]+")
+
+
 def _out_of_bounds(item: Any, wanted: Any, value: Any) -> str:
     """Return what to give instead of a value of the right type that makes no sense, or ""."""
     least, most = item.metadata["at_least"], item.metadata["at_most"]
@@ -223,6 +239,8 @@ def _out_of_bounds(item: Any, wanted: Any, value: Any) -> str:
         return f"at least {least} {item.metadata['unit']}".rstrip()
     if most is not None and value > most:
         return f"at most {most} {item.metadata['unit']}".rstrip()
+    if item.metadata["url"] and value and not _WEB.match(value):
+        return "an address like http://127.0.0.1:11434/v1"
     if one_of and value not in one_of:
         return f"one of: {', '.join(one_of)}"
     return ""

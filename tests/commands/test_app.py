@@ -21,7 +21,8 @@ def app(program, monkeypatch):
 
 
 @pytest.mark.requirement("000/structure/init", "000/run/hub")
-def test_a_new_app_has_the_seeds_structure_and_is_ready_to_run(program, app):
+def test_a_new_app_has_the_seeds_structure_and_is_ready_to_run(program, app, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     names = {p.relative_to(app).as_posix() for p in app.rglob("*") if p.is_file()}
     seed = {".wippy.yaml", "wippy.yaml", "README.md", ".gitignore", "src/_index.yaml"}
     assert seed | {"src/agent.lua", "src/tools/create_tool.lua"} <= names
@@ -135,7 +136,8 @@ def test_a_function_is_called_with_json_and_answers_in_json(program, double):
         (["app.generated:double", '{"n": '], 2, "no JSON"),
         (["app.generated:duoble", "{}"], 2, "not found"),
         (["app:dev_assistant"], 2, "cannot be called"),
-        (["app.generated:double", "{}"], 1, "nil"),
+        (["app.generated:double", "{}"], 2, "do not fit the schema"),
+        (["app.generated:double", '{"n": "x"}'], 2, "$.n"),
     ],
 )
 def test_a_call_that_cannot_be_done_says_why(program, double, words, code, what):

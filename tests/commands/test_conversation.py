@@ -83,12 +83,20 @@ def test_a_chat_takes_lines_from_a_pipe_and_prints_the_seeds_transcript(program,
     assert "  [registry_list] ok\nThe answer is 42.\n" in said.out
 
 
-def test_without_a_command_the_chat_starts(program):
+def test_without_a_command_the_chat_starts(program, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert program(stdin="quit\n").out.startswith("dev assistant (quit to exit)\n")
 
 
+def test_without_a_model_the_chat_says_how_to_get_one_and_leaves(program):
+    lines = program.refused("chat", stdin="hello\n")
+    assert "no way to reach the model" in lines[0]
+    assert "micro-agi demo" in lines[-1]
+
+
 @pytest.mark.parametrize("words", [["agent"], ["-x", "app:agent"]])
-def test_the_apps_command_agent_is_the_chat(program, words):
+def test_the_apps_command_agent_is_the_chat(program, monkeypatch, words):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert program("run", *words, stdin="quit\n").out.startswith("dev assistant (quit to exit)\n")
 
 

@@ -114,7 +114,7 @@ def test_an_unknown_command_names_the_nearest():
 def test_every_command_of_the_help_can_be_run():
     _, out, err = talk(["Hi."], ["hello", "/help"])
     commands = [line.split()[0] for line in out.splitlines() if line.startswith("  /")]
-    assert len(commands) == 11
+    assert len(commands) == 10
     _, _, err = talk(["Hi."], ["hello", *commands[:-1]])
     # Two of them want a name, and say so.
     assert err == "error: which tool?\n  fix: /tools lists them\n" * 2

@@ -14,7 +14,7 @@ from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
-from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid
+from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
 from micro_agi.llm.request import ModelEvent
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
@@ -59,6 +59,8 @@ class Session:
         self._parts = parts
         self._journal = journal
         self._listener: Listener = _ignore
+        self._waiting: list[AnyEvent] = []
+        """Applied to the conversation, to be journalled with the next commit."""
         self._running: asyncio.Task[TurnFinished] | None = None
         self._loaded_agent = False
         self._compiled_at = -1
@@ -193,13 +195,32 @@ class Session:
         await self._commit([w for w in fresh.compiled.warnings if w not in known])
         return fresh
 
-    async def _commit(self, events: Sequence[AnyEvent], *, durable: bool = False) -> None:
-        """Journal events, then apply them to the conversation, then show them."""
-        turn = self.conversation.turn
+    async def _commit(
+        self, events: Sequence[AnyEvent], *, durable: bool = False, later: bool = False
+    ) -> None:
+        """Journal events, then apply them to the conversation, then show them.
+
+        With `later` they are applied now, and journalled and shown with the next commit: for
+        outcomes that nothing but the next step builds on, since a commit is what costs.
+        """
         events = [self._journal.scrubbed(event) for event in events]
-        for event in events:
+        if later:
+            for event in events:
+                self.conversation.apply(event)
+            self._waiting += events
+            return
+        waiting, self._waiting = self._waiting, []
+        turn = self.conversation.turn
+        for event in (*waiting, *events):
             turn = getattr(event, "turn", turn)
-        await self._journal.append(events, turn=turn, durable=durable)
+        try:
+            await self._journal.append([*waiting, *events], turn=turn, durable=durable)
+        except StoreFailed:
+            # They are part of the conversation already: the next commit tries again.
+            self._waiting = [*waiting, *self._waiting]
+            raise
+        for event in waiting:
+            self._listener(event)
         for event in events:
             self.conversation.apply(event)
             self._listener(event)

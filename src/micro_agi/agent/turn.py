@@ -1,8 +1,9 @@
 """The loop: from a user message to the final answer, in one screen.
 
-Everything that happens is an event. `commit` journals events before the next thing
-starts, applies them to the conversation and shows them, in this order; so what a person
-saw, what the journal holds and what the model reads next cannot differ.
+Everything that happens is an event. `commit` journals events before the next effect, and
+shows them only then; so what a person saw, what the journal holds and what a model was
+sent cannot differ. An outcome that only the next step builds on waits for that step's
+intent (`later=True`): a step costs two commits, whatever the number of its calls.
 
 Limits are outcomes, never answers. Source: seed 000 "Agent Loop"; spec/agent.md 7.2;
 DESIGN 10, 12.
@@ -46,7 +47,7 @@ from micro_agi.tools.call import ToolCaller, call_key, failed_call
 from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
-"""`await commit([event, …], durable=False)`."""
+"""`await commit([event, …], durable=False, later=False)`."""
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
@@ -85,7 +86,8 @@ class Turn:
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
         agent = self.agent.get_current_agent().compiled.spec.id
-        await self.commit([TurnStarted(turn=self.context.turn, message=user, agent=agent)])
+        started = TurnStarted(turn=self.context.turn, message=user, agent=agent)
+        await self.commit([started], later=True)
         outcome: Outcome
         text = ""
         try:
@@ -159,10 +161,11 @@ class Turn:
             cost_usd=response.cost_usd,
             truncated=response.truncated,
         )
-        # The intents of its calls in the same commit: each one costs a change of threads.
+        # One commit for the reply and the intents of its calls; a last reply goes with the
+        # turn's end.
         intents = [self.caller.started(call, runner.tools) for call in response.tool_calls]
         effects = not all(intent.replayable for intent in intents)
-        await self.commit([finished, *intents], durable=effects)
+        await self.commit([finished, *intents], durable=effects, later=not intents)
         return response
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
@@ -198,7 +201,7 @@ class Turn:
             await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
             raise
         recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
-        await self.commit([event for events in recorded for event in events])
+        await self.commit([event for events in recorded for event in events], later=True)
 
     def _step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique."""
@@ -268,6 +271,7 @@ class Turn:
     async def _compact(self, response: Response, *, running: bool) -> None:
         runner = self.agent.get_current_agent()
         if self.compressor.due(response.tokens, runner.card):
+            await self.commit([])  # summarising takes seconds: what waits is committed before
             event = await self.compressor.compact(
                 self.conversation, response.tokens, runner.card, running=running
             )

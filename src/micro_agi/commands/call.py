@@ -8,6 +8,7 @@ from micro_agi.commands.invocation import Invocation, read_input
 from micro_agi.commands.open import open_runtime
 from micro_agi.errors import ArgumentsInvalid, InputInvalid
 from micro_agi.terminal.console import Console
+from micro_agi.tools.resolve import tool_spec
 
 
 async def run(invocation: Invocation) -> int:
@@ -22,6 +23,8 @@ async def run(invocation: Invocation) -> int:
                 where=entry.id,
                 fix="`micro-agi registry list --kind 'function.*'` lists what can be",
             )
+        if entry.meta.get("type") == "tool":
+            rt.caller.validate(tool_spec(entry), argument)
         result = await rt.call(entry.id, argument)
     invocation.say_json(result)
     return 0

@@ -1,5 +1,7 @@
 """`tool list|show|history|diff`: what tools there are, where they come from, how they changed."""
 
+import re
+
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.open import open_runtime
@@ -52,7 +54,12 @@ def _row(rt: Runtime, entry: Entry) -> tuple[str, str, str, str]:
     name = visible_name(entry)
     shown = entry.id if name == entry.name else f"{entry.id} as {name}"
     version = f"v{entry.revision}" if entry.revision is not None else ""
-    return shown, version, tests_text(rt, entry) or "-", _about(entry)
+    return shown, version, tests_text(rt, entry) or "-", first_sentence(_about(entry))
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence, without its full stop: a listing is no manual."""
+    return re.split(r"\.(?:\s|$)", text, maxsplit=1)[0]
 
 
 def _about(entry: Entry) -> str:

@@ -224,9 +224,10 @@ def _nothing(
             f"no model or class is called `{name}`, and no local server has it",
             fix=hint + THREE_WAYS,
         )
+    ports = ", ".join(wanted.local_ports)
+    nobody = f", and no local server answers on the ports {ports}" if ports else ""
     return InputInvalid(
-        f"there is no way to reach the model `{name}`: it has no key, and no local server "
-        f"answers on the ports {', '.join(wanted.local_ports)}"
+        f"there is no way to reach the model `{name}`: it has no key{nobody}"
         if name
         else "no model is named",
         fix=THREE_WAYS,

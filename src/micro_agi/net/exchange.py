@@ -204,6 +204,12 @@ def plain_errors(url: str) -> Iterator[None]:
         raise _no_url(url, str(problem)) from problem
     except aiohttp.ClientPayloadError as problem:
         raise ConnectionError(f"the response broke off ({url})") from problem
+    except aiohttp.ClientConnectorError as problem:
+        # The library's own text names its TLS settings, also where there is no TLS.
+        why = problem.os_error.strerror or str(problem.os_error) or "no connection"
+        raise ConnectionError(
+            f"cannot connect to {problem.host}:{problem.port}: {why}"
+        ) from problem
     except aiohttp.ClientError as problem:
         text = str(problem) or type(problem).__name__
         raise ConnectionError(f"{text} ({url})") from problem

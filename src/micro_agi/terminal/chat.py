@@ -46,11 +46,16 @@ async def chat(
 
     `notices` are shown under the banner, and later ones before the next prompt: the list
     may grow. `home` is where the history of a real terminal is kept.
-    Raises: EntryNotFound for an unknown agent, and what opening a session raises.
+    Raises: EntryNotFound for an unknown agent, InputInvalid when there is no model, and what
+    opening a session raises.
     """
     session = await agency.session(
         settings.session or None, agent=settings.agent, approver=console.approver
     )
+    if not settings.base_url:
+        # Without any model there is nothing to talk to: better now than after a message. A
+        # server that was named is asked with the first message, so the prompt need not wait.
+        await session.load()
     loop = Chat(agency, console, session, notices=notices)
     history = home / HISTORY if home else None
     console.reader.learn(history=history, choices=loop.commands.choices)

@@ -63,7 +63,6 @@ class Commands:
                 "/rollback", "NAME [N]", "restore a tool to version N, or the one before",
                 self._rollback, self._tool_names,
             ),
-            Command("/undo", "", "undo file changes", self._undo),
             Command("/model", "[NAME]", "show the model, or switch it", self._model, self._models),
             Command("/agent", "[ID]", "show the agent, or switch it", self._agent, self._agents),
             Command("/cost", "", "tokens and money of this session", self._cost),
@@ -148,12 +147,6 @@ class Commands:
         if not there:
             self._session.agent.remove_tool(entry_id)
         await self._session.agent.reload()
-
-    async def _undo(self, _: str) -> None:
-        self._say(
-            "  There are no file changes to undo: no tool of this agent can write files.\n"
-            "  A tool it made is undone by /rollback NAME."
-        )
 
     async def _model(self, name: str) -> None:
         runner = await self._session.load()

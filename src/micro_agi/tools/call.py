@@ -132,7 +132,7 @@ class ToolCaller:
                 fix=f"loaded tools like it: {', '.join(near)}" if near else "no tool is loaded",
             )
         arguments = parse_arguments(call)
-        self._validate(spec, arguments)
+        self.validate(spec, arguments)
         return await self._functions.call(
             spec.id,
             [arguments],
@@ -143,7 +143,11 @@ class ToolCaller:
             emit=emit,
         )
 
-    def _validate(self, spec: ToolSpec, arguments: dict[str, Any]) -> None:
+    def validate(self, spec: ToolSpec, arguments: Any) -> None:
+        """Check arguments against a tool's schema.
+
+        Raises: ArgumentsInvalid listing every violation with its JSON path.
+        """
         key = canonical_json(spec.schema)
         validator = self._validators.get(key)
         if validator is None:
