@@ -53,8 +53,9 @@ class HandLoop:
 
     async def step(self, messages: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
         """Make one request and take its stream apart."""
-        optional: Any = {"tools": self.schemas} if self.schemas else {}
-        stream = await self.client.chat.completions.create(
+        create: Any = self.client.chat.completions.create
+        optional = {"tools": self.schemas} if self.schemas else {}
+        stream = await create(
             model="bench",
             messages=messages,
             max_tokens=2048,

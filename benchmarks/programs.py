@@ -93,7 +93,10 @@ class Terminal:
         os.close(self._descriptor)
 
     def until(self, wanted: Callable[[bytes], bool]) -> float:
-        """Read until the text shown since the last call is `wanted`; return the seconds since the start."""
+        """Read until what was shown since the last call is `wanted`.
+
+        Returns the seconds since the program was started.
+        """
         deadline = time.monotonic() + LONGEST_S
         while not wanted(ESCAPES.sub(b"", self._seen)):
             left = deadline - time.monotonic()

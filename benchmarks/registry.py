@@ -17,6 +17,7 @@ from micro_agi.registry.registry import Registry
 from micro_agi.security.context import root_context
 from micro_agi.store.database import Database
 
+TITLE = "registry: among many entries"
 PER_NAMESPACE = 100
 BASELINE = [Entry(id="bench:start", kind="registry.entry")]
 LOOK_UPS = 20_000
@@ -26,9 +27,6 @@ def rows(server: Server, size: Size) -> list[Row]:
     """Fill a registry on disk, then measure it."""
     with tempfile.TemporaryDirectory(prefix="micro-agi-") as folder:
         return asyncio.run(_rows(Path(folder), size))
-
-
-TITLE = "registry: among many entries"
 
 
 async def _rows(folder: Path, size: Size) -> list[Row]:

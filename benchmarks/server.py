@@ -15,12 +15,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import ClassVar
 
 from benchmarks.wire import Plan, plan
 
-HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 MODELS = json.dumps({"object": "list", "data": [{"id": "bench", "object": "model"}]}).encode()
 
@@ -38,8 +37,8 @@ def encoded(name: str, number: int) -> tuple[bytes, ...]:
 class Connection(asyncio.Protocol):
     """One client's connection."""
 
-    served: Counter[str] = Counter()
-    last: dict[str, float] = {}
+    served: ClassVar[Counter[str]] = Counter()
+    last: ClassVar[dict[str, float]] = {}
     """When each client's address was last asked for a reply, on the machine's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -103,9 +103,7 @@ def absolute(
     )
 
 
-def earlier(
-    name: str, ours: float, peer: float, unit: str, *, ahead: float, goal: float
-) -> Row:
+def earlier(name: str, ours: float, peer: float, unit: str, *, ahead: float, goal: float) -> Row:
     """Build a row judged by how much less time ours takes than the peer."""
     return Row(
         name=name,
@@ -128,10 +126,10 @@ def show(title: str, rows: Sequence[Row]) -> str:
     return "\n".join([title, *(text.rstrip() for text in texts), ""])
 
 
-def save(script: str, rows: Sequence[Row]) -> Path:
-    """Write the rows of one script to `results/<script>.json`."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{script}.json"
+def save(script: str, rows: Sequence[Row], *, folder: Path = RESULTS) -> Path:
+    """Write the rows of one script to `<script>.json`."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{script}.json"
     path.write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", "utf-8")
     return path
 

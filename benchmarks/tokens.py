@@ -12,7 +12,7 @@ def rows(server: Server, size: Size) -> list[Row]:
     """Measure a long answer, a tenth of it, and one that comes a token at a time."""
     many, few = size.tokens, size.tokens // 10
     long, short, slow = (
-        interleaved(server, {name: (plan, "") for name in ("ours", "hand")}, size)
+        interleaved(server, dict.fromkeys(("ours", "hand"), (plan, "")), size)
         for plan in (f"text-{many}", f"text-{few}", f"slow-{few}")
     )
     ours = median(long["ours"], cpu_ms)

@@ -37,7 +37,8 @@ def plan(name: str) -> Plan:
 
 def text_reply(tokens: tuple[str, ...]) -> tuple[bytes, ...]:
     """Return the frames of an answer, one for each token."""
-    deltas = [{"role": "assistant", "content": ""}, *({"content": t} for t in tokens)]
+    deltas: list[dict[str, object]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": token} for token in tokens]
     return _frames(deltas, "stop")
 
 
@@ -57,7 +58,9 @@ def call_reply(tool: str, calls: int, step: int) -> tuple[bytes, ...]:
 
 
 def _frames(deltas: list[dict[str, object]], finish: str) -> tuple[bytes, ...]:
-    choices = [{"index": 0, "delta": d, "logprobs": None, "finish_reason": None} for d in deltas]
+    choices: list[dict[str, object]] = [
+        {"index": 0, "delta": d, "logprobs": None, "finish_reason": None} for d in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish})
     chunks = [_chunk(choices=[choice], usage=None) for choice in choices]
     chunks.append(_chunk(choices=[], usage=USAGE))

@@ -1,0 +1,54 @@
+"""Every benchmark runs and yields its rows. How fast anything is, no test says."""
+
+import json
+import math
+
+import pytest
+
+from benchmarks.__main__ import SCRIPTS
+from benchmarks.compare import TINY
+from benchmarks.server import running
+from benchmarks.table import absolute, earlier, ratio, save, show
+
+ROWS = {
+    "step": 3,
+    "first_token": 1,
+    "tokens": 3,
+    "parallel": 1,
+    "start": 5,
+    "commands": 4,
+    "draft": 3,
+    "registry": 5,
+}
+
+
+def test_every_script_is_tried_here():
+    assert set(ROWS) == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_script_yields_its_rows(name):
+    with running() as server:
+        rows = SCRIPTS[name].rows(server, TINY)
+    assert len(rows) == ROWS[name]
+    assert len({row.name for row in rows}) == len(rows)
+    # The eight tools may even be done a little before 50 ms: timers are coarse.
+    assert all(math.isfinite(row.judged) for row in rows)
+    assert all(row.ours > 0 for row in rows if name != "parallel")
+    assert all(row.goal is not None for row in rows[:1] if name != "draft")
+
+
+def test_a_row_is_reached_from_the_right_side():
+    half = ratio("r", 1.0, 2.0, "ms", ahead=0.5, goal=0.4)
+    assert (half.judged, half.reached(half.ahead), half.reached(half.goal)) == (0.5, True, False)
+    gain = earlier("e", 1.0, 3.0, "ms", ahead=1.5, goal=2.5)
+    assert (gain.judged, gain.reached(gain.ahead), gain.reached(gain.goal)) == (2.0, True, False)
+    assert absolute("a", 1.0, "ms").reached(None) is None
+
+
+def test_results_are_saved_with_their_verdicts(tmp_path):
+    rows = [absolute("a", 2.0, "ms", goal=3)]
+    [saved] = json.loads(save("some", rows, folder=tmp_path / "results").read_text("utf-8"))
+    assert saved["ours"] == 2.0
+    assert (saved["goal_reached"], saved["ahead_reached"]) == (True, None)
+    assert "– / yes" in show("title", rows)
