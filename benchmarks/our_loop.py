@@ -86,7 +86,8 @@ class OurLoop:
         runtime = await Runtime.open(settings)
         runtime.trust()
         if job.tool in TOOLS:
-            runtime.tool(TOOLS[job.tool])
+            # Neither changes anything: what the hand loop has no word for.
+            runtime.tool(replayable=True)(TOOLS[job.tool])
         return cls(runtime, out)
 
     async def conversation(self, history: int) -> Session:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
@@ -243,24 +243,36 @@ class Runtime:
         self._require_trust()
         return await self.functions.call(entry_id, arguments, context or self.root())
 
-    def tool(self, function: F) -> F:
+    @overload
+    def tool(self, function: F) -> F: ...
+
+    @overload
+    def tool(self, *, replayable: bool = False) -> Callable[[F], F]: ...
+
+    def tool(self, function: F | None = None, *, replayable: bool = False) -> Any:
         """Make an async function of the embedding program a tool, as a decorator.
 
+        `@rt.tool`, or `@rt.tool(replayable=True)` for one that changes nothing outside this
+        process: it may run again after a crash, and its calls need not wait for the disk.
         It is mounted as `app.native:<name>` as long as the runtime is open; `add_tools`
         gives it to an agent.
         Raises: EntryInvalid when it cannot be described; EntryConflict for a taken name.
         """
-        entry, native = native_tool(function)
-        self.registry.mount([entry])
-        self.functions.register(entry.id, native)
-        return function
+
+        def mount(decorated: F) -> F:
+            entry, native = native_tool(decorated, replayable=replayable)
+            self.registry.mount([entry])
+            self.functions.register(entry.id, native)
+            return decorated
+
+        return mount if function is None else mount(function)
 
     def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps."""
         return AgentContext(self.registry, self.models.gateway, self.models.choose, context=context)
 
     async def session(
-        self, session_id: str | None, *, agent: str = "", approver: Approver | None = None
+        self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 

@@ -79,3 +79,30 @@ def test_what_could_not_be_journalled_is_not_shown_and_is_journalled_with_the_ne
     assert (first.message.text[:5], second.message.text) == ("word ", "again")
     assert kinds(recorded)[2:] == [StepStarted, StepFinished, TurnFinished]
     assert [e for e in shown if type(e).__name__ != "TextDelta"] == [first, second, *rest]
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_an_effect_is_on_disk_before_it_happens_and_its_outcome_right_after(replayable):
+    commits = []
+
+    async def scenario():
+        async def act() -> str:
+            """Do something."""
+            return "done"
+
+        async with scripted_runtime([Call("act"), "ok"]) as played:
+            runtime = played.runtime
+            runtime.tool(replayable=replayable)(act)
+            session = await runtime.session("s")
+            session.agent.add_tools("app.native:act")
+            events = []
+            await session.run("go", events.append)
+            started = next(e for e in events if isinstance(e, ToolCallStarted))
+            commits.extend(kinds(await runtime.journal.read("s")))
+            return started.replayable
+
+    assert asyncio.run(scenario()) is replayable
+    assert commits == [
+        *(TurnStarted, StepStarted, StepFinished, ToolCallStarted, ToolCallFinished),
+        *(StepStarted, StepFinished, TurnFinished),
+    ]

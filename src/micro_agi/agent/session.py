@@ -7,11 +7,13 @@ time; a second message waits for nobody and is refused.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.spec import AgentSpec
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
@@ -19,6 +21,7 @@ from micro_agi.llm.request import ModelEvent
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
+from micro_agi.security.policy import Scope
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import SessionJournal
 from micro_agi.tools.approve import Approvals
@@ -61,7 +64,10 @@ class Session:
         self._listener: Listener = _ignore
         self._waiting: list[AnyEvent] = []
         """Applied to the conversation, to be journalled with the next commit."""
-        self._running: asyncio.Task[TurnFinished] | None = None
+        self._running: asyncio.Task[Any] | None = None
+        """The task that runs a turn, which is its caller's."""
+        self._stopping = False
+        self._authority: tuple[int, str, Scope] = (-1, "", Scope())
         self._loaded_agent = False
         self._compiled_at = -1
 
@@ -109,21 +115,33 @@ class Session:
                 f"session `{self.id}` is busy with a turn", fix="wait for it, or cancel it"
             )
         self._listener = listener
-        task = asyncio.create_task(self._turn(text))
-        self._running = task
+        self._running, self._stopping = asyncio.current_task(), False
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+            finished = await self._turn(text)
+            if finished.outcome == "cancelled":
+                self._absorb_cancellation()
+            return finished
         finally:
             self._running = None
             self._listener = _ignore
 
     def cancel(self) -> bool:
         """Stop the running turn, if there is one; it ends with outcome `cancelled`."""
-        return self._running is not None and self._running.cancel()
+        if self._running is None:
+            return False
+        self._stopping = True
+        return self._running.cancel()
+
+    def _absorb_cancellation(self) -> None:
+        """Go on after a cancellation that `cancel` asked for; hand on anybody else's.
+
+        The turn runs in its caller's task: a task of its own would cost the first token
+        a round of the event loop.
+        """
+        assert self._running is not None
+        if not self._stopping:
+            raise asyncio.CancelledError
+        self._running.uncancel()
 
     async def send(self, text: str) -> AsyncIterator[AnyEvent]:
         """Run one turn and yield its events; leaving the loop early cancels the turn."""
@@ -161,7 +179,7 @@ class Session:
         spec = runner.compiled.spec
         context = CallContext(
             actor=agent_actor(spec),
-            scope=agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts),
+            scope=self._scope(spec),
             agent=spec.id,
             session=self.id,
             turn=self.conversation.turn + 1,
@@ -181,6 +199,14 @@ class Session:
             show=self._show,
         )
         return await turn.run(message("user", text))
+
+    def _scope(self, spec: AgentSpec) -> Scope:
+        """Return the agent's scope, collected anew when the registry or the agent changed."""
+        version = self._parts.registry.version
+        if self._authority[:2] != (version, spec.id):
+            scope = agent_scope(self._parts.registry, spec, allow_hosts=self._parts.allow_hosts)
+            self._authority = (version, spec.id, scope)
+        return self._authority[2]
 
     async def _recompile(self, runner: Runner) -> Runner:
         """Compile the agent again: the registry changed since, by this or another session."""
@@ -213,8 +239,11 @@ class Session:
         turn = self.conversation.turn
         for event in (*waiting, *events):
             turn = getattr(event, "turn", turn)
+        append = self._journal.append([*waiting, *events], turn=turn, durable=durable)
         try:
-            await self._journal.append([*waiting, *events], turn=turn, durable=durable)
+            # A durable one waits for another thread; cancelled there, its events would be in
+            # the journal and not in the conversation.
+            await (asyncio.shield(append) if durable else append)
         except StoreFailed:
             # They are part of the conversation already: the next commit tries again.
             self._waiting = [*waiting, *self._waiting]

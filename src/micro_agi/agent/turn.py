@@ -78,6 +78,8 @@ class Turn:
     calls: int = 0
     truncated: int = 0
     asked_at: float = 0.0
+    effects: bool = False
+    """Whether a call of the newest step may have had an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
@@ -166,6 +168,7 @@ class Turn:
         intents = [self.caller.started(call, runner.tools) for call in response.tool_calls]
         effects = not all(intent.replayable for intent in intents)
         await self.commit([finished, *intents], durable=effects, later=not intents)
+        self.effects = effects
         return response
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
@@ -201,7 +204,9 @@ class Turn:
             await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
             raise
         recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
-        await self.commit([event for events in recorded for event in events], later=True)
+        # What had an effect outside must not be forgotten; the rest may run again.
+        events = [event for events in recorded for event in events]
+        await self.commit(events, later=not self.effects)
 
     def _step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique."""

@@ -220,6 +220,8 @@ class Registry:
 
     async def refresh(self) -> bool:
         """Catch up with what other processes wrote; costs microseconds when it is nothing."""
+        if self.database.data_version() == self._seen and not self._writing.locked():
+            return False
         async with self._writing:
             return await self._catch_up(force=False)
 

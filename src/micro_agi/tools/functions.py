@@ -100,7 +100,12 @@ class Functions:
         return self.registry.is_operators(entry.namespace)
 
     def replayable(self, entry: Entry) -> bool:
-        """Whether the entry can have no effect outside, judged by what it is granted."""
+        """Whether the entry can have no effect outside.
+
+        Lua is judged by what it is granted; for a native function its program says so.
+        """
+        if entry.kind == "function.native":
+            return entry.data.get("replayable") is True
         if entry.kind != "function.lua" or entry.data.get("imports"):
             return False
         modules = modules_of(entry)

@@ -20,14 +20,20 @@ NAMESPACE = "app.native"
 
 
 def native_tool(
-    function: Callable[..., Awaitable[Any]], *, namespace: str = NAMESPACE
+    function: Callable[..., Awaitable[Any]],
+    *,
+    namespace: str = NAMESPACE,
+    replayable: bool = False,
 ) -> tuple[Entry, NativeFunction]:
     """Return the entry of a function, and what runs when it is called.
 
+    `replayable` promises that a call changes nothing outside the process: after a crash it
+    may run again, and no call waits for the disk.
     Raises: EntryInvalid when it is not async, or a parameter cannot be described.
     """
     arguments = _arguments_type(function)
-    return _entry(function, arguments, namespace), _caller(function, arguments)
+    entry = _entry(function, arguments, namespace, replayable=replayable)
+    return entry, _caller(function, arguments)
 
 
 def _arguments_type(function: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -50,7 +56,13 @@ def _arguments_type(function: Callable[..., Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _entry(function: Callable[..., Any], arguments: type[msgspec.Struct], namespace: str) -> Entry:
+def _entry(
+    function: Callable[..., Any],
+    arguments: type[msgspec.Struct],
+    namespace: str,
+    *,
+    replayable: bool,
+) -> Entry:
     name = function.__name__
     description = (inspect.getdoc(function) or name).partition("\n")[0]
     _, components = msgspec.json.schema_components([arguments], ref_template="#/$defs/{name}")
@@ -66,7 +78,7 @@ def _entry(function: Callable[..., Any], arguments: type[msgspec.Struct], namesp
             "llm_description": description,
             "input_schema": {**components[name], **({"$defs": others} if others else {})},
         },
-        data={"target": entry_id},
+        data={"target": entry_id, "replayable": replayable},
     )
 
 
