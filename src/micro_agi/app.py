@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
-from micro_agi.agent.context import AgentContext
+from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
@@ -269,7 +269,14 @@ class Runtime:
 
     def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps."""
-        return AgentContext(self.registry, self.models.gateway, self.models.choose, context=context)
+        parts = AgentParts(
+            registry=self.registry,
+            functions=self.functions,
+            gateway=self.models.gateway,
+            choose=self.models.choose,
+            allow_hosts=self.settings.allow_hosts,
+        )
+        return AgentContext(parts, context=context)
 
     async def session(
         self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
@@ -326,6 +333,7 @@ class Runtime:
                 at=settings.compress_at,
                 target_chars=settings.compress_to_chars,
             ),
+            new_agent=lambda values: self.agent_context(context=values),
             limits=TurnLimits(
                 steps=settings.max_steps,
                 tool_calls=settings.max_tool_calls,

@@ -91,6 +91,8 @@ class ToolSpec(Struct, frozen=True, kw_only=True):
     """JSON Schema of the arguments, an object."""
     context: dict[str, Any] = {}
     exclusive: bool = False
+    delegate: str = ""
+    """Id of the agent that answers instead of a function, or ""."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -297,6 +299,15 @@ class TurnFinished(Event, tag="turn_finished", frozen=True, kw_only=True):
     steps: int = 0
 
 
+class Delegated(Event, tag="delegated", frozen=True, kw_only=True):
+    """Something happened in the turn of a delegate."""
+
+    call_id: str
+    """Of the call that the delegate answers."""
+    agent: str
+    event: "AnyEvent"
+
+
 AnyEvent: TypeAlias = (
     TurnStarted
     | TextDelta
@@ -314,4 +325,5 @@ AnyEvent: TypeAlias = (
     | Warned
     | Errored
     | TurnFinished
+    | Delegated
 )

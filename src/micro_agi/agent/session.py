@@ -12,12 +12,12 @@ from typing import Any
 from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
+from micro_agi.agent.delegates import Delegates, NewAgent
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.spec import AgentSpec
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
-from micro_agi.llm.request import ModelEvent
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
@@ -37,6 +37,7 @@ class SessionParts:
     registry: Registry
     caller: ToolCaller
     compressor: Compressor
+    new_agent: NewAgent
     limits: TurnLimits
     allow_hosts: Sequence[str] = field(default_factory=tuple)
 
@@ -197,6 +198,7 @@ class Session:
             limits=parts.limits,
             commit=self._commit,
             show=self._show,
+            delegate=Delegates(parts.new_agent).answer,
         )
         return await turn.run(message("user", text))
 
@@ -254,7 +256,7 @@ class Session:
             self.conversation.apply(event)
             self._listener(event)
 
-    def _show(self, event: ModelEvent) -> None:
+    def _show(self, event: AnyEvent) -> None:
         self._listener(self._journal.scrubbed(event))
 
 

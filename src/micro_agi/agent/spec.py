@@ -31,6 +31,10 @@ class AgentSpec:
     temperature: float | None = None
     thinking_effort: int | None = None
     tools: tuple[Any, ...] = ()
+    traits: tuple[Any, ...] = ()
+    delegates: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """`agent_options`: what a host wants to know about the agent; traits may add to it."""
     memory: tuple[str, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     policies: tuple[str, ...] = ()
@@ -67,7 +71,7 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
     agent_id = _field(value, "id", str, "inline")
     security = _field(value, "security", Mapping, {})
     namespace = agent_id.partition(":")[0] if ":" in agent_id else ""
-    later = [k for k in ("traits", "delegates", "memory_contract") if value.get(k)]
+    later = [k for k in ("memory_contract",) if value.get(k)]
     return AgentSpec(
         id=agent_id,
         name=_field(value, "name", str, ""),
@@ -79,6 +83,9 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
         temperature=_field(value, "temperature", (int, float), None),
         thinking_effort=_field(value, "thinking_effort", int, None),
         tools=tuple(_field(value, "tools", list, [])),
+        traits=tuple(_field(value, "traits", list, [])),
+        delegates=tuple(_field(value, "delegates", list, [])),
+        options=_field(value, "agent_options", Mapping, {}),
         memory=tuple(str(m) for m in _field(value, "memory", list, [])),
         context=_field(value, "context", Mapping, {}),
         policies=tuple(_full(p, namespace) for p in _field(security, "policies", list, [])),

@@ -5,14 +5,17 @@ the exact request, between them. Embedders call `step`, which does both.
 Source: spec/agent.md 3.2, the parts that issue 2 needs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from micro_agi.agent.compile import CompiledAgent
 from micro_agi.agent.prompt import Prompt
-from micro_agi.errors import InputInvalid
+from micro_agi.agent.traits import Call, StepFunction, utc_now
+from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.request import ModelOptions, ModelRequest, OnEvent, PreparedRequest, Reply
@@ -22,6 +25,7 @@ from micro_agi.messages import (
     ToolCall,
     ToolSpec,
     Usage,
+    Warned,
 )
 from micro_agi.values import nearest
 
@@ -39,6 +43,9 @@ class Response:
     result: str
     """The text, possibly empty."""
     tool_calls: tuple[ToolCall, ...]
+    """Calls of functions; `message` has all calls."""
+    delegate_calls: tuple[ToolCall, ...]
+    """Calls that another agent should answer: `Runner.tools[call.name].delegate` says which."""
     tokens: Usage
     finish_reason: FinishReason
     cost_usd: float | None
@@ -52,18 +59,35 @@ class Response:
 class Runner:
     """Runs steps of one compiled agent on one model."""
 
-    def __init__(self, compiled: CompiledAgent, card: ModelCard, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        compiled: CompiledAgent,
+        card: ModelCard,
+        gateway: Gateway,
+        *,
+        call: Call,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self.compiled = compiled
         self.card = card
         self.tools: Mapping[str, ToolSpec] = {t.name: t for t in compiled.tools}
         self.total = Usage()
         self._gateway = gateway
+        self._call = call
+        self._now = now
 
-    def prepare(
-        self, messages: Sequence[Message], *, tool_call: str | None = None
+    async def prepare(
+        self,
+        messages: Sequence[Message],
+        *,
+        tool_call: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        on_event: OnEvent = ignore,
     ) -> PreparedRequest:
-        """Build the request of the next step.
+        """Build the request of the next step, with what traits add to its prompt.
 
+        Their functions see `context` over their own; one that fails is a `Warned` event,
+        and the step goes on without it.
         Raises: InputInvalid when `tool_call` is neither a choice nor a tool's name.
         """
         if tool_call not in (None, *CHOICES) and tool_call not in self.tools:
@@ -77,7 +101,7 @@ class Runner:
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
-                system=self.compiled.system,
+                system=await self._system(context or {}, on_event),
                 messages=messages,
                 tools=self.compiled.tools,
                 options=ModelOptions(
@@ -96,18 +120,49 @@ class Runner:
         """
         reply = await self._gateway.send(prepared, on_event)
         self.total = self.total.plus(reply.usage)
-        return _response(reply)
+        return _response(reply, {t.name for t in self.tools.values() if t.delegate})
 
     async def step(
         self,
         prompt: Prompt | Sequence[Message],
         *,
         tool_call: str | None = None,
+        context: Mapping[str, Any] | None = None,
         on_event: OnEvent = ignore,
     ) -> Response:
         """Run one step over a conversation, which is not changed."""
         messages = prompt.messages if isinstance(prompt, Prompt) else prompt
-        return await self.send(self.prepare(messages, tool_call=tool_call), on_event)
+        prepared = await self.prepare(
+            messages, tool_call=tool_call, context=context, on_event=on_event
+        )
+        return await self.send(prepared, on_event)
+
+    async def _system(self, context: Mapping[str, Any], on_event: OnEvent) -> str:
+        """Return the system prompt of one step."""
+        compiled = self.compiled
+        parts = [compiled.system, *(clock.text(self._now()) for clock in compiled.clocks)]
+        for function in compiled.prompt_functions:
+            text = await self._trait(function, context, on_event)
+            if isinstance(text, str):
+                parts.append(text)
+            elif text is not None:
+                said = f"prompt function `{function.id}` returned no text"
+                on_event(Warned(text=said, where=function.trait, fix="return a string"))
+        for function in compiled.step_functions:
+            await self._trait(function, context, on_event)
+        return "\n\n".join(part for part in parts if part)
+
+    async def _trait(
+        self, function: StepFunction, context: Mapping[str, Any], on_event: OnEvent
+    ) -> Any:
+        """Call a trait's function; a failure is told and counts as no answer."""
+        values = {**function.context, **context, "agent_id": self.compiled.spec.id}
+        try:
+            return await self._call(function.id, [], values)
+        except MicroAgiError as error:
+            said = f"function `{function.id}` of trait `{function.trait}` failed: {error.what}"
+            on_event(Warned(text=said, where=error.where, fix=error.fix))
+            return None
 
     def get_stats(self) -> dict[str, object]:
         """Return id, name and the tokens of all steps; `completion` includes `thinking`."""
@@ -124,12 +179,13 @@ class Runner:
         }
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: Reply, delegates: set[str]) -> Response:
     truncated = reply.finish_reason == "length" and bool(reply.tool_calls)
     calls = () if truncated else reply.tool_calls
     return Response(
         result=reply.text,
-        tool_calls=calls,
+        tool_calls=tuple(c for c in calls if c.name not in delegates),
+        delegate_calls=tuple(c for c in calls if c.name in delegates),
         tokens=reply.usage,
         finish_reason=reply.finish_reason,
         cost_usd=reply.cost_usd,

@@ -20,7 +20,6 @@ from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.step import Response
 from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed
-from micro_agi.llm.request import OnEvent
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -35,6 +34,7 @@ from micro_agi.messages import (
     ToolCallFinished,
     ToolCreated,
     ToolLoaded,
+    ToolSpec,
     TurnFinished,
     TurnStarted,
     Usage,
@@ -48,6 +48,9 @@ from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False, later=False)`."""
+
+Delegate = Callable[["Turn", ToolCall, ToolSpec], Awaitable[ToolCallFinished]]
+"""Lets another agent answer a call: `Delegates.answer`."""
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
@@ -70,7 +73,8 @@ class Turn:
     context: CallContext
     limits: TurnLimits
     commit: Commit
-    show: OnEvent
+    show: Callable[[AnyEvent], None]
+    delegate: Delegate
     clock: Callable[[], float] = time.monotonic
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
@@ -129,8 +133,8 @@ class Turn:
                     limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
                     await self.commit([limit])
                     return "limit_reached", response.result
-            elif response.tool_calls:
-                await self._call_tools(response.tool_calls)
+            elif response.message.tool_calls:
+                await self._call_tools(response.message.tool_calls)
             else:
                 await self._compact(response, running=False)
                 return "answered", response.result
@@ -138,7 +142,9 @@ class Turn:
 
     async def _step(self) -> Response:
         runner = self.agent.get_current_agent()
-        prepared = runner.prepare(self.conversation.messages)
+        prepared = await runner.prepare(
+            self.conversation.messages, context=self.context.values, on_event=self.show
+        )
         self.steps += 1
         await self.commit(
             [
@@ -151,9 +157,7 @@ class Turn:
             ]
         )
         response = await runner.send(prepared, self.show)
-        self.usage = self.usage.plus(response.tokens)
-        if response.cost_usd is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + response.cost_usd
+        self.spend(response.tokens, response.cost_usd)
         finished = StepFinished(
             step=self.steps,
             model=runner.card.name,
@@ -165,7 +169,8 @@ class Turn:
         )
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.
-        intents = [self.caller.started(call, runner.tools) for call in response.tool_calls]
+        calls = response.message.tool_calls
+        intents = [self.caller.started(call, runner.tools) for call in calls]
         effects = not all(intent.replayable for intent in intents)
         await self.commit([finished, *intents], durable=effects, later=not intents)
         self.effects = effects
@@ -179,7 +184,7 @@ class Turn:
         tools = self.agent.get_current_agent().tools
         self.version_before = self.registry.version
         self.calls += len(calls)
-        context = self._step_context()
+        context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
         alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
 
@@ -188,6 +193,10 @@ class Turn:
                 return _skipped(call)
             if self.failures[_identity(call)] >= REPEATS_TOLD:
                 return _repeated(call)
+            spec = tools.get(call.name)
+            if spec is not None and spec.delegate:
+                # Not through the gate: its own calls will need places there.
+                return await self.delegate(self, call, spec)
             async with gate:
                 return await self.caller.run(
                     call, tools, context, approvals=self.approvals, emit=self._emit
@@ -208,9 +217,19 @@ class Turn:
         events = [event for events in recorded for event in events]
         await self.commit(events, later=not self.effects)
 
-    def _step_context(self) -> CallContext:
-        """Return the turn's context with the step in its call id, so that keys are unique."""
-        return self.context.narrowed(call_id=f"{self.context.turn}.{self.steps}")
+    def step_context(self) -> CallContext:
+        """Return the turn's context with the step in its call id, so that keys are unique.
+
+        A delegate's turn has the key of the call that it answers before its own.
+        """
+        before = f"{self.context.call_id}>" if self.context.call_id else ""
+        return self.context.narrowed(call_id=f"{before}{self.context.turn}.{self.steps}")
+
+    def spend(self, usage: Usage, cost_usd: float | None) -> None:
+        """Count tokens and money for this turn."""
+        self.usage = self.usage.plus(usage)
+        if cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
     async def _record(self, call: ToolCall, result: ToolCallFinished) -> list[AnyEvent]:
         """Return one result with the effects it had: tools created, tools loaded."""
@@ -228,7 +247,7 @@ class Turn:
         """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
         if self.registry.version == self.version_before:
             return []
-        key = call_key(self._step_context(), call)
+        key = call_key(self.step_context(), call)
         return [
             ToolCreated(
                 call_id=call.id,
@@ -284,8 +303,11 @@ class Turn:
                 await self.commit([event])
 
     async def _emit(self, event: AnyEvent) -> None:
-        """Commit an event of a call; the time a person thinks is not the turn's."""
         await self.commit([event])
+        self.watch_question(event)
+
+    def watch_question(self, event: AnyEvent) -> None:
+        """Move the deadline by the time a person thinks about a question."""
         now = self.clock()
         if isinstance(event, ApprovalAsked):
             self.asked_at = now

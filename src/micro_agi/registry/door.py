@@ -65,21 +65,21 @@ class Doorkeeper:
             raise _refusal(operation, "it belongs to the runtime", f"namespace `{BUILT_IN}`")
         if context.root:
             return
-        for verdict in (
-            self.scope.evaluate(context.actor, operation.action, entry_id),
-            context.scope.evaluate(context.actor, operation.action, entry_id),
-        ):
-            # The caller's own scope need not speak of the registry, but its "deny" counts.
-            if verdict.answer == "deny":
-                raise denial(verdict, operation.action, entry_id)
+        for actor, own in context.chain:
+            for scope in (self.scope, own):
+                verdict = scope.evaluate(actor, operation.action, entry_id)
+                # The caller's own scope need not speak of the registry, but its "deny" counts.
+                if verdict.answer == "deny":
+                    raise denial(verdict, operation.action, entry_id)
         self._check_id(operation)
         old = snapshot.get(entry_id) if entry_id in snapshot else None
         for entry in (old, operation.entry):
             if entry is not None:
                 _check_tool(operation, entry, new=entry is operation.entry)
-        verdict = self.scope.evaluate(context.actor, operation.action, entry_id)
-        if not verdict.allowed:
-            raise denial(verdict, operation.action, entry_id)
+        for actor, _ in context.chain:
+            verdict = self.scope.evaluate(actor, operation.action, entry_id)
+            if not verdict.allowed:
+                raise denial(verdict, operation.action, entry_id)
 
     def check_names(
         self, operations: Sequence[Operation], after: Snapshot, context: CallContext

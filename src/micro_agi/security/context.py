@@ -34,6 +34,9 @@ class CallContext:
     actor: Actor
     scope: Scope
     """Policies that answer for the actor."""
+    within: tuple[tuple[Actor, Scope], ...] = ()
+    """Who asked the actor to act, outermost first: a delegate may do only what all of them
+    may. A person's answer for exactly this call (`grants`) needs no allow of theirs."""
     root: bool = False
     """A person at the command line, or the embedder: every door opens."""
     agent: str = ""
@@ -72,9 +75,29 @@ class CallContext:
         return replace(self, **changes)
 
     def evaluate(self, action: str, resource: str) -> Verdict:
-        """Return what the scope and the innermost function's grants answer together."""
-        return self.scope.plus(self.grants.policies).evaluate(
-            self.actor, action, resource, {"tool": self.tool, "tool_hash": self.tool_hash}
+        """Return what all scopes and the innermost function's grants answer together.
+
+        Any deny denies. A grant allows; without one, everybody in the chain must.
+        """
+        request = {"tool": self.tool, "tool_hash": self.tool_hash}
+        verdicts = [s.evaluate(a, action, resource, request) for a, s in self.chain]
+        for verdict in verdicts:
+            if verdict.answer == "deny":
+                return verdict
+        granted = self.grants.evaluate(self.actor, action, resource, request)
+        if granted.answer != "undefined":
+            return granted
+        return next((v for v in verdicts if not v.allowed), verdicts[-1])
+
+    @property
+    def chain(self) -> tuple[tuple[Actor, Scope], ...]:
+        """Everybody whose authority this call has, with the actor itself last."""
+        return (*self.within, (self.actor, self.scope))
+
+    def delegated(self, actor: Actor, scope: Scope, **changes: Any) -> "CallContext":
+        """Return the context of an agent that acts for this one: the intersection of both."""
+        return self.narrowed(
+            actor=actor, scope=scope, within=self.chain, grants=Scope(), root=False, **changes
         )
 
     def require(self, action: str, resource: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from micro_agi.messages import (
     AnyEvent,
     Compacted,
+    Delegated,
     Message,
     Part,
     StepFinished,
@@ -68,6 +69,8 @@ class Conversation:
             case Compacted():
                 summary = message("system", SUMMARY_TITLE + event.summary)
                 self.messages[: event.dropped] = [summary, *event.restated]
+            case Delegated():
+                self._add_spending(event)
             case _:
                 pass
 
@@ -101,6 +104,15 @@ class Conversation:
             self.messages[-1] = Message(role="user", parts=joined, name=last.name)
         else:
             self.messages.append(new)
+
+    def _add_spending(self, event: Delegated) -> None:
+        """Count what a delegate spent; its messages are not of this conversation."""
+        inner = event.event
+        while isinstance(inner, Delegated):
+            inner = inner.event
+        if isinstance(inner, StepFinished):
+            self.usage = self.usage.plus(inner.usage)
+            self.cost_usd += inner.cost_usd or 0.0
 
     def _add_step(self, step: StepFinished) -> None:
         self.usage = self.usage.plus(step.usage)

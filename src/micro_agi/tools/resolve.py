@@ -33,6 +33,8 @@ class Reference:
     alias: str = ""
     description: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
+    """Of the arguments, instead of the entry's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +53,13 @@ def parse_reference(value: Any) -> Reference:
     if isinstance(value, str) and value:
         return Reference(id=value)
     if isinstance(value, Mapping) and isinstance(value.get("id"), str) and value["id"]:
-        context = value.get("context")
+        context, schema = value.get("context"), value.get("schema")
         return Reference(
             id=value["id"],
             alias=str(value.get("alias") or ""),
             description=str(value.get("description") or ""),
             context=context if isinstance(context, Mapping) else {},
+            schema=schema if isinstance(schema, Mapping) else None,
         )
     raise EntryInvalid(
         f"`{value!r}` is no tool reference", where="tools", fix="write an id, or a map with `id`"
@@ -106,7 +109,7 @@ def tool_spec(entry: Entry, reference: Reference | None = None) -> ToolSpec:
         id=entry.id,
         name=name,
         description=wanted.description or _description(entry),
-        schema=input_schema(entry),
+        schema=input_schema(entry) if wanted.schema is None else dict(wanted.schema),
         context=dict(wanted.context),
         exclusive=entry.meta.get("exclusive") is True,
     )

@@ -1,0 +1,132 @@
+"""Let another agent answer a tool call: a turn of its own inside the caller's turn.
+
+The delegate has its own prompt, model, tools and conversation; its events are shown and
+journalled inside `Delegated` events of the caller's session, its tokens and money count for
+the caller's turn, and its answer is the tool result. It may do only what everybody who asked
+for it may do as well (`CallContext.delegated`), and cannot be asked, directly or through
+others, by itself.
+
+Source: DESIGN 6, 10. The reference leaves running delegates to each host (spec/agent.md 3.2).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from micro_agi.agent.authority import agent_actor
+from micro_agi.agent.context import AgentContext
+from micro_agi.agent.turn import Turn
+from micro_agi.errors import LimitReached, MicroAgiError, ToolFailed
+from micro_agi.messages import (
+    AnyEvent,
+    Delegated,
+    ToolCall,
+    ToolCallFinished,
+    ToolSpec,
+    TurnFinished,
+    message,
+)
+from micro_agi.sessions.conversation import Conversation
+from micro_agi.tools.call import as_text, call_key, failed_call, parse_arguments
+
+MAX_DEPTH = 4
+"""Agents that ask agents: deeper than this nobody follows what happens."""
+
+NewAgent = Callable[[Mapping[str, Any]], AgentContext]
+"""Makes an agent context with the given base values."""
+
+
+class Delegates:
+    """Answers delegate calls for the turns of one session."""
+
+    def __init__(self, new_agent: NewAgent) -> None:
+        self._new_agent = new_agent
+
+    async def answer(self, turn: Turn, call: ToolCall, spec: ToolSpec) -> ToolCallFinished:
+        """Run the delegate's turn and return its answer as the result of `call`."""
+        try:
+            finished = await self._run(turn, call, spec)
+        except MicroAgiError as error:
+            return failed_call(call, spec.id, error)
+        turn.spend(finished.usage, finished.cost_usd)
+        if finished.outcome == "answered":
+            return ToolCallFinished(
+                call_id=call.id,
+                name=call.name,
+                tool=spec.id,
+                content=finished.text,
+                result=finished.text,
+            )
+        why = {"limit_reached": "reached a limit", "cancelled": "was stopped"}
+        unanswered = ToolFailed(
+            f"agent `{spec.delegate}` {why.get(finished.outcome, 'failed')} before it answered",
+            where=spec.delegate,
+            fix="ask for less, or do it without the delegate",
+        )
+        return failed_call(call, spec.id, unanswered)
+
+    async def _run(self, turn: Turn, call: ToolCall, spec: ToolSpec) -> TurnFinished:
+        _check_chain(turn, spec)
+        arguments = parse_arguments(call)
+        turn.caller.validate(spec, arguments)
+        agent = self._new_agent(spec.context)
+        runner = await agent.load_agent(spec.delegate)
+        definition = runner.compiled.spec
+        context = turn.context.delegated(
+            agent_actor(definition),
+            agent.authority(definition).scope,
+            agent=definition.id,
+            call_id=call_key(turn.step_context(), call),
+            model=runner.card.name,
+            values={**spec.context, **definition.context},
+        )
+        conversation = Conversation()
+
+        def wrapped(event: AnyEvent) -> Delegated:
+            return Delegated(call_id=call.id, agent=definition.id, event=event)
+
+        async def commit(
+            events: Sequence[AnyEvent], *, durable: bool = False, later: bool = False
+        ) -> None:
+            await turn.commit([wrapped(e) for e in events], durable=durable, later=later)
+            for event in events:
+                conversation.apply(event)
+                turn.watch_question(event)
+
+        await commit(list(runner.compiled.warnings))
+        inner = Turn(
+            registry=turn.registry,
+            agent=agent,
+            caller=turn.caller,
+            approvals=turn.approvals,
+            compressor=turn.compressor,
+            conversation=conversation,
+            context=context,
+            limits=turn.limits,
+            commit=commit,
+            show=lambda event: turn.show(wrapped(event)),
+            delegate=self.answer,
+        )
+        said = arguments.get("message")
+        text = said if isinstance(said, str) else as_text(arguments)
+        return await inner.run(message("user", text))
+
+
+def _check_chain(turn: Turn, spec: ToolSpec) -> None:
+    """Refuse a circle and a chain that is too long.
+
+    Raises: LimitReached.
+    """
+    chain = [actor.id.removeprefix("agent:") for actor, _ in turn.context.chain]
+    path = " → ".join((*chain, spec.delegate))
+    if spec.delegate in chain:
+        raise LimitReached(
+            f"agents ask each other in a circle: {path}",
+            where=spec.delegate,
+            fix="answer without this delegate",
+        )
+    if len(chain) > MAX_DEPTH:
+        raise LimitReached(
+            f"more than {MAX_DEPTH} agents ask each other: {path}",
+            where=spec.delegate,
+            fix="answer without this delegate",
+        )

@@ -1,0 +1,229 @@
+"""What traits contribute to an agent: prompts, tools, context, functions.
+
+A trait is an entry with `meta.type: agent.trait`. Its static parts are read here; its
+build function is called once per compile, its prompt and step functions at every step
+(`step.py`). What does not resolve, raises or returns the wrong shape is a warning, and the
+agent goes on without it.
+
+Source: spec/agent.md 1.4, 1.5.2, 1.7. Differences, decided in DESIGN 10: step functions
+run; `time_aware` resolves by that name and converts to the zone it names; an inline schema
+of a static trait tool counts.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from micro_agi.agent.spec import AgentSpec
+from micro_agi.errors import MicroAgiError
+from micro_agi.messages import Warned
+from micro_agi.registry.entry import Entry
+from micro_agi.registry.snapshot import Snapshot
+from micro_agi.values import as_object, nearest
+
+TRAIT_TYPE = "agent.trait"
+TIME_AWARE = frozenset({"time_aware", "Time Aware", "wippy.agent.traits:time_aware"})
+DEFAULT_INTERVAL_MIN = 15
+
+Call = Callable[[str, Sequence[Any], Mapping[str, Any]], Awaitable[Any]]
+"""`await call(entry id, arguments, context values)`; raises MicroAgiError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFunction:
+    """A function that a trait wants called at every step."""
+
+    id: str
+    trait: str
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What all traits of an agent contribute, in their order."""
+
+    prompts: tuple[str, ...] = ()
+    tools: tuple[tuple[Any, Mapping[str, Any]], ...] = ()
+    """References and the context of their trait."""
+    delegates: tuple[Any, ...] = ()
+    prompt_functions: tuple[StepFunction, ...] = ()
+    step_functions: tuple[StepFunction, ...] = ()
+    clocks: tuple["Clock", ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
+
+    def plus(self, other: "Contribution") -> "Contribution":
+        """Return both, `other` after this one; later options win."""
+        return Contribution(
+            prompts=self.prompts + other.prompts,
+            tools=self.tools + other.tools,
+            delegates=self.delegates + other.delegates,
+            prompt_functions=self.prompt_functions + other.prompt_functions,
+            step_functions=self.step_functions + other.step_functions,
+            clocks=self.clocks + other.clocks,
+            options=merged(self.options, other.options),
+            warnings=self.warnings + other.warnings,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The `time_aware` trait: tells the model the time, rounded down to an interval."""
+
+    zone: str = "UTC"
+    interval_min: int = DEFAULT_INTERVAL_MIN
+
+    def text(self, now: datetime) -> str:
+        """Say the time; equal for all moments of one interval, so prompts stay cacheable."""
+        local = now.astimezone(ZoneInfo(self.zone))
+        minute = local.minute // self.interval_min * self.interval_min
+        moment = f"{local:%A}, {local:%B} {local.day}, {local.year} at {local:%H}:{minute:02}"
+        return (
+            f"The current date and time is {moment} {self.zone}. "
+            "Take this temporal context into account where it matters."
+        )
+
+
+def utc_now() -> datetime:
+    """Return the current time with its zone."""
+    return datetime.now(UTC)
+
+
+async def contributions(
+    spec: AgentSpec, snapshot: Snapshot, *, call: Call, values: Mapping[str, Any]
+) -> Contribution:
+    """Collect what the traits of `spec` contribute; `values` is the agent's context."""
+    total = Contribution()
+    for reference in spec.traits:
+        total = total.plus(await _one(spec, snapshot, reference, call, values))
+    return total
+
+
+async def _one(
+    spec: AgentSpec, snapshot: Snapshot, reference: Any, call: Call, values: Mapping[str, Any]
+) -> Contribution:
+    instance = as_object(reference)
+    name = reference if isinstance(reference, str) else instance.get("id")
+    if not isinstance(name, str) or not name:
+        return _warning(f"`{reference!r}` is no trait reference", spec, "write an id, or a map")
+    if name in TIME_AWARE:
+        return _time_aware(spec, {**as_object(instance.get("context")), **values})
+    entry = _find(snapshot, name)
+    if entry is None:
+        known = [e.id for e in snapshot.find({"meta.type": TRAIT_TYPE})] + ["time_aware"]
+        near = ", ".join(nearest(name, known) or known)
+        return _warning(f"trait `{name}` does not resolve", spec, f"there are: {near}")
+    context = {**as_object(entry.data.get("context")), **as_object(instance.get("context"))}
+    found = _static(entry, name, context)
+    found = replace(
+        found,
+        options=merged(
+            as_object(entry.data.get("agent_options")), as_object(instance.get("agent_options"))
+        ),
+    )
+    build = entry.data.get("build_func_id")
+    if isinstance(build, str) and build:
+        found = await _built(spec, found, build, context, values, call)
+    return found
+
+
+def _find(snapshot: Snapshot, name: str) -> Entry | None:
+    for entry in snapshot.find({"meta.type": TRAIT_TYPE}):
+        if name == entry.id or (":" not in name and name == entry.meta.get("name")):
+            return entry
+    return None
+
+
+def _static(entry: Entry, name: str, context: Mapping[str, Any]) -> Contribution:
+    data = entry.data
+    prompt = data.get("prompt")
+    tools = data.get("tools")
+
+    def functions(key: str) -> tuple[StepFunction, ...]:
+        function = data.get(key)
+        if not isinstance(function, str) or not function:
+            return ()
+        return (StepFunction(id=function, trait=name, context=context),)
+
+    return Contribution(
+        prompts=(prompt,) if isinstance(prompt, str) and prompt else (),
+        tools=tuple((t, context) for t in tools) if isinstance(tools, list) else (),
+        prompt_functions=functions("prompt_func_id"),
+        step_functions=functions("step_func_id"),
+    )
+
+
+async def _built(
+    spec: AgentSpec,
+    static: Contribution,
+    function: str,
+    context: Mapping[str, Any],
+    values: Mapping[str, Any],
+    call: Call,
+) -> Contribution:
+    """Add what the trait's build function returns; its context reaches the tools only."""
+    inputs = {**context, **values, "agent_id": spec.id}
+    try:
+        answer = await call(function, ["\n\n".join(static.prompts), inputs], inputs)
+    except MicroAgiError as error:
+        warned = Warned(
+            text=f"build function `{function}` failed: {error.what}",
+            where=error.where or function,
+            fix=error.fix or "the agent works without its contribution",
+        )
+        return replace(static, warnings=(*static.warnings, warned))
+    if answer is None:
+        return static
+    if not isinstance(answer, Mapping):
+        said = f"build function `{function}` returned a {type(answer).__name__}"
+        return static.plus(_warning(said, spec, "return a map with prompt, tools, context …"))
+    for_tools = {**context, **as_object(answer.get("context"))}
+    tools = [t for t, _ in static.tools] + _items(answer.get("tools"))
+    prompt = answer.get("prompt")
+    return replace(
+        static,
+        prompts=(*static.prompts, *((prompt,) if isinstance(prompt, str) and prompt else ())),
+        tools=tuple((t, for_tools) for t in tools),
+        delegates=(*static.delegates, *_items(answer.get("delegates"))),
+        options=merged(static.options, as_object(answer.get("agent_options"))),
+    )
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _time_aware(spec: AgentSpec, context: Mapping[str, Any]) -> Contribution:
+    zone = context.get("timezone") or "UTC"
+    interval = context.get("time_interval")
+    warnings: list[Warned] = []
+    try:
+        ZoneInfo(str(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        said = f"`{zone}` is no time zone; UTC is used"
+        warnings.append(Warned(text=said, where=f"{spec.id} at traits", fix="use Europe/Berlin"))
+        zone = "UTC"
+    if not isinstance(interval, int) or isinstance(interval, bool) or not 0 < interval <= 60:
+        if interval is not None:
+            said = f"time_interval `{interval}` is no number of minutes from 1 to 60; 15 is used"
+            warnings.append(Warned(text=said, where=f"{spec.id} at traits"))
+        interval = DEFAULT_INTERVAL_MIN
+    clock = Clock(zone=str(zone), interval_min=interval)
+    return Contribution(clocks=(clock,), warnings=tuple(warnings))
+
+
+def _warning(text: str, spec: AgentSpec, fix: str) -> Contribution:
+    return Contribution(warnings=(Warned(text=text, where=f"{spec.id} at traits", fix=fix),))
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge maps deeply: maps join, everything else of `second` replaces."""
+    result = dict(first)
+    for key, value in second.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
