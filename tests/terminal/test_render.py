@@ -7,6 +7,7 @@ import pytest
 from micro_agi.messages import (
     ApprovalAnswered,
     Compacted,
+    Delegated,
     Errored,
     LimitHit,
     Question,
@@ -24,6 +25,7 @@ from micro_agi.messages import (
 )
 from micro_agi.terminal.output import Output
 from micro_agi.terminal.render import PlainScreen
+from micro_agi.terminal.wording import delegated_line
 
 
 def step(text="", calls=(), **fields):
@@ -194,3 +196,15 @@ def test_a_reader_that_went_away_is_noticed_and_never_an_error():
     output.write("a")
     output.write("b")
     assert output.gone
+
+
+def test_what_a_delegate_does_is_indented_by_its_depth():
+    call = ToolCallFinished(call_id="c", name="look", tool="app:look", content="1", result=1)
+    once = Delegated(call_id="d", agent="app:a", event=call)
+    twice = Delegated(call_id="e", agent="app:b", event=once)
+    text = Delegated(call_id="d", agent="app:a", event=TextDelta(text="not the caller's words"))
+    assert [delegated_line(e) for e in (once, twice, text)] == [
+        "    [look] ok",
+        "      [look] ok",
+        "",
+    ]

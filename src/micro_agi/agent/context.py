@@ -94,14 +94,23 @@ class AgentContext:
 
         Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
         """
-        snapshot = self._parts.registry.snapshot()
-        inline = None if isinstance(spec_or_id, str) else spec_or_id
-        spec = find_agent(snapshot, str(spec_or_id)) if inline is None else inline_spec(inline)
-        compiled = await self._compile(spec, snapshot)
-        card = await self._parts.choose(model or spec.model)
-        self._inline = inline
+        compiled = await self.compiled(spec_or_id)
+        card = await self._parts.choose(model or compiled.spec.model)
+        self._inline = None if isinstance(spec_or_id, str) else spec_or_id
         self._runner = self._new_runner(compiled, card)
         return self._runner
+
+    async def compiled(self, spec_or_id: str | Mapping[str, Any]) -> CompiledAgent:
+        """Compile an agent without making it the current one; needs no model.
+
+        Raises: EntryNotFound, EntryInvalid.
+        """
+        snapshot = self._parts.registry.snapshot()
+        if isinstance(spec_or_id, str):
+            spec = find_agent(snapshot, spec_or_id)
+        else:
+            spec = inline_spec(spec_or_id)
+        return await self._compile(spec, snapshot)
 
     async def reload(self, *, wanted: str = "") -> Runner:
         """Compile the current agent again with what was added since, on the same model.

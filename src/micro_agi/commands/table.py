@@ -256,6 +256,19 @@ COMMANDS = (
         ),
     ),
     Command(
+        name="agent",
+        help="agents, and what they are compiled to",
+        verbs=(
+            Command(name="list", help="list agents", run="agent:list_agents"),
+            Command(
+                name="show",
+                help="show the exact prompt and tools of one",
+                run="agent:show",
+                arguments=(_arg("id", metavar="ID", help="an agent's id or name"),),
+            ),
+        ),
+    ),
+    Command(
         name="session",
         help="past conversations",
         verbs=(

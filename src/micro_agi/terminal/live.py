@@ -15,6 +15,7 @@ from rich.text import Text
 
 from micro_agi.messages import (
     AnyEvent,
+    Delegated,
     LimitHit,
     StepFinished,
     StepStarted,
@@ -29,7 +30,14 @@ from micro_agi.messages import (
 from micro_agi.terminal.canvas import BLANK, Canvas, Line, line
 from micro_agi.terminal.markdown import Stream, console, render, render_code
 from micro_agi.terminal.text import first_line, printable, seconds
-from micro_agi.terminal.wording import ending, loaded_line, remark, spent, tool_outcome
+from micro_agi.terminal.wording import (
+    delegated_line,
+    ending,
+    loaded_line,
+    remark,
+    spent,
+    tool_outcome,
+)
 
 FRAME_S = 0.05
 SHARE = 10
@@ -97,6 +105,9 @@ class LiveScreen:
                 self._put(self._styled(words, "dim"))
             case ToolLoaded():
                 self._put(self._styled(loaded_line(event), "bold green"))
+            case Delegated():
+                if line := delegated_line(event):
+                    self._put(self._styled(line, "dim"))
             case LimitHit():
                 self._hit = event
             case TurnFinished():

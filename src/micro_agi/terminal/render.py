@@ -10,6 +10,7 @@ from typing import Protocol
 from micro_agi.errors import MicroAgiError
 from micro_agi.messages import (
     AnyEvent,
+    Delegated,
     LimitHit,
     StepFinished,
     TextDelta,
@@ -20,7 +21,7 @@ from micro_agi.messages import (
 )
 from micro_agi.terminal.output import Output
 from micro_agi.terminal.text import facts, indented, printable
-from micro_agi.terminal.wording import ending, loaded_line, remark, tool_line
+from micro_agi.terminal.wording import delegated_line, ending, loaded_line, remark, tool_line
 
 
 class Screen(Protocol):
@@ -110,6 +111,9 @@ class PlainScreen:
                 self._line(self._tools, tool_line(event))
             case ToolLoaded():
                 self._line(self._tools, loaded_line(event))
+            case Delegated():
+                if line := delegated_line(event):
+                    self._line(self._tools, line)
             case LimitHit():
                 self._hit = event
             case TurnFinished():

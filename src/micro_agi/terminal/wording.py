@@ -10,6 +10,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     Compacted,
+    Delegated,
     Errored,
     LimitHit,
     Question,
@@ -21,7 +22,7 @@ from micro_agi.messages import (
     Warned,
 )
 from micro_agi.settings import PREFIX
-from micro_agi.terminal.text import counted, facts, first_line, money, printable
+from micro_agi.terminal.text import counted, facts, first_line, indented, money, printable
 
 RAISED_BY = {
     "steps": "max_steps",
@@ -52,6 +53,24 @@ def tool_outcome(event: ToolCallFinished) -> str:
 def loaded_line(event: ToolLoaded) -> str:
     """Return seed 000's line for a tool that joined the session."""
     return f"  [+] {first_line(event.tool)}"
+
+
+def delegated_line(event: Delegated) -> str:
+    """Return the line for what a delegate did, indented by its depth; "" for nothing."""
+    inner: AnyEvent = event
+    depth = 0
+    while isinstance(inner, Delegated):
+        inner, depth = inner.event, depth + 1
+    match inner:
+        case ToolCallFinished():
+            line = tool_line(inner)
+        case ToolLoaded():
+            line = loaded_line(inner)
+        case TurnFinished():
+            return ""
+        case _:
+            line = remark(inner)
+    return indented(line, "  " * depth) if line else ""
 
 
 def remark(event: AnyEvent) -> str:

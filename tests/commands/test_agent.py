@@ -1,0 +1,68 @@
+"""`agent list|show`: what an agent really is."""
+
+import json
+
+import pytest
+
+APP = """
+namespace: app
+entries:
+  - name: boss
+    kind: registry.entry
+    meta: {type: agent.gen1, name: boss, comment: Asks others}
+    prompt: You decide.
+    model: gpt-5.1
+    traits: [brief, time_aware, nothing_like_it]
+    tools: ["app:look"]
+    delegates: [{id: app:helper, name: ask_helper, rule: the helper for details}]
+    memory: [likes tea]
+  - name: helper
+    kind: registry.entry
+    meta: {type: agent.gen1, name: helper}
+    prompt: You help.
+  - name: brief
+    kind: registry.entry
+    meta: {type: agent.trait, name: brief}
+    prompt: Be brief.
+  - name: look
+    kind: function.lua
+    source: "return { handler = function() return 1 end }"
+    method: handler
+    meta: {type: tool, llm_alias: look, llm_description: Look around}
+"""
+
+
+@pytest.fixture
+def app(program, monkeypatch):
+    program.file("app/wippy.yaml", "organization: x\nmodule: y\n")
+    program.file("app/src/_index.yaml", APP)
+    monkeypatch.chdir(program.directory / "app")
+    program.ok("tool", "list", "--yes")
+
+
+def test_agents_are_listed(program, app):
+    out = program.ok("agent", "list")
+    assert "app:boss    gpt-5.1  Asks others" in out
+    assert "app:helper" in out
+
+
+def test_the_exact_prompt_the_tools_and_the_warnings_are_shown(program, app):
+    said = program("agent", "show", "boss")
+    assert said.code == 0
+    assert "You decide.\n\nBe brief.\n\n## Your memory contains:\n- likes tea\n" in said.out
+    assert "\n  look  app:look\n    Look around\n" in said.out
+    assert "\n  ask_helper  agent app:helper\n" in said.out
+    assert '"required": ["message"]' in said.out
+    assert "clock:  UTC" in said.out
+    assert "trait `nothing_like_it` does not resolve" in said.err
+
+
+def test_for_machines_it_is_one_object(program, app):
+    shown = program("agent", "show", "app:boss", "--json").json
+    assert [t["name"] for t in shown["tools"]] == ["ask_helper", "look"]
+    assert shown["tools"][0]["delegate"] == "app:helper"
+    assert json.dumps(shown["warnings"]).count("nothing_like_it") == 1
+
+
+def test_an_unknown_agent_names_the_nearest(program, app):
+    assert "app:boss" in program.refused("agent", "show", "app:bos")[-1]
