@@ -299,6 +299,12 @@ class TurnFinished(Event, tag="turn_finished", frozen=True, kw_only=True):
     steps: int = 0
 
 
+class Recalled(Event, tag="recalled", frozen=True, kw_only=True):
+    """The agent's memory contract remembered something; the message stays."""
+
+    message: Message
+
+
 class Delegated(Event, tag="delegated", frozen=True, kw_only=True):
     """Something happened in the turn of a delegate."""
 
@@ -325,5 +331,6 @@ AnyEvent: TypeAlias = (
     | Warned
     | Errored
     | TurnFinished
+    | Recalled
     | Delegated
 )

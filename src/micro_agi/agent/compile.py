@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
+from micro_agi.agent.recall import MemoryContract, read_contract
 from micro_agi.agent.spec import AGENT_TYPE, AgentSpec
 from micro_agi.agent.traits import Call, Clock, Contribution, StepFunction, contributions, merged
+from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.messages import ToolSpec, Warned
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.tools.resolve import MODEL_NAME, resolve
@@ -40,6 +42,7 @@ class CompiledAgent:
     prompt_functions: tuple[StepFunction, ...] = ()
     step_functions: tuple[StepFunction, ...] = ()
     clocks: tuple[Clock, ...] = ()
+    memory: MemoryContract | None = None
     warnings: tuple[Warned, ...] = ()
 
 
@@ -81,14 +84,7 @@ async def compile_agent(
     wanted = (*spec.delegates, *delegates, *traits.delegates)
     offered, refused = _delegates(snapshot, spec, wanted, taken, context, offer or DelegateTools())
     tools, unfilled = _filled((*taken, *offered), context)
-    later = [
-        Warned(
-            text=f"`{key}` of an agent is not run by this version yet",
-            where=f"{spec.id} at {key}",
-            fix="the agent works without it",
-        )
-        for key in spec.later
-    ]
+    memory, forgotten = _memory(snapshot, spec, context)
     return CompiledAgent(
         spec=spec,
         system=_system(spec, traits),
@@ -97,13 +93,14 @@ async def compile_agent(
         prompt_functions=traits.prompt_functions,
         step_functions=traits.step_functions,
         clocks=traits.clocks,
+        memory=memory,
         warnings=(
             *traits.warnings,
             *own.warnings,
             *of_traits.warnings,
             *refused,
             *unfilled,
-            *later,
+            *forgotten,
         ),
     )
 
@@ -113,6 +110,32 @@ def _system(spec: AgentSpec, traits: Contribution) -> str:
     if spec.memory:
         parts.append("\n".join([MEMORY_TITLE, *(f"- {line}" for line in spec.memory)]))
     return "\n\n".join(p for p in parts if p)
+
+
+def _memory(
+    snapshot: Snapshot, spec: AgentSpec, context: Mapping[str, Any]
+) -> tuple[MemoryContract | None, list[Warned]]:
+    """Read the memory contract; one that is wrong is a warning and counts as none."""
+    if not spec.memory_contract:
+        return None, []
+    missing: set[str] = set()
+    theirs = as_object(spec.memory_contract.get("context"))
+    filled = {k: fill(v, context, missing) for k, v in theirs.items()}
+    warnings = [_unknown(name, "the memory contract", spec.id) for name in sorted(missing)]
+    try:
+        value = {**spec.memory_contract, "context": filled}
+        return read_contract(snapshot, value, agent=spec.id), warnings
+    except (EntryInvalid, EntryNotFound) as error:
+        warned = Warned(text=error.what, where=error.where or spec.id, fix=error.fix)
+        return None, [*warnings, warned]
+
+
+def _unknown(name: str, of: str, where: str) -> Warned:
+    return Warned(
+        text=f"`${{{name}}}` in the context of {of} is not known",
+        where=where,
+        fix="give it in the agent's or the session's context",
+    )
 
 
 def _with_context(reference: Any, context: Mapping[str, Any]) -> Any:
@@ -180,14 +203,7 @@ def _filled(
         missing: set[str] = set()
         context = {k: fill(v, values, missing) for k, v in tool.context.items()}
         filled.append(msgspec.structs.replace(tool, context=context))
-        warnings += [
-            Warned(
-                text=f"`${{{name}}}` in the context of `{tool.name}` is not known",
-                where=tool.id,
-                fix="give it in the agent's or the session's context",
-            )
-            for name in sorted(missing)
-        ]
+        warnings += [_unknown(name, f"`{tool.name}`", tool.id) for name in sorted(missing)]
     return filled, warnings
 
 

@@ -40,8 +40,7 @@ class AgentSpec:
     policies: tuple[str, ...] = ()
     """Policy entries that are its scope, besides what `groups` hold."""
     groups: tuple[str, ...] = ()
-    later: tuple[str, ...] = ()
-    """Parts of the definition that this version does not run yet, for a warning."""
+    memory_contract: Mapping[str, Any] = field(default_factory=dict)
 
 
 def agent_spec(entry: Entry) -> AgentSpec:
@@ -71,7 +70,6 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
     agent_id = _field(value, "id", str, "inline")
     security = _field(value, "security", Mapping, {})
     namespace = agent_id.partition(":")[0] if ":" in agent_id else ""
-    later = [k for k in ("memory_contract",) if value.get(k)]
     return AgentSpec(
         id=agent_id,
         name=_field(value, "name", str, ""),
@@ -90,7 +88,7 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
         context=_field(value, "context", Mapping, {}),
         policies=tuple(_full(p, namespace) for p in _field(security, "policies", list, [])),
         groups=tuple(_full(g, namespace) for g in _field(security, "groups", list, [])),
-        later=tuple(later),
+        memory_contract=_field(value, "memory_contract", Mapping, {}),
     )
 
 

@@ -6,7 +6,7 @@ Source: spec/agent.md 3.2, the parts that issue 2 needs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from micro_agi.agent.compile import CompiledAgent
 from micro_agi.agent.prompt import Prompt
+from micro_agi.agent.recall import recall
 from micro_agi.agent.traits import Call, StepFunction, utc_now
 from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
@@ -52,6 +53,8 @@ class Response:
     thinking: str
     truncated: bool
     """Cut at the token limit inside tool calls, which were dropped."""
+    memory_prompt: Message | None = None
+    """What memory said before this step: add it to the conversation before `message`."""
     message: Message
     """What to add to the conversation: `Conversation.apply` does."""
 
@@ -113,6 +116,27 @@ class Runner:
             )
         )
 
+    async def recall(
+        self,
+        messages: Sequence[Message],
+        *,
+        context: Mapping[str, Any] | None = None,
+        on_event: OnEvent = ignore,
+    ) -> Message | None:
+        """Return what the agent's memory has to say now, as a message to be kept, or None.
+
+        A memory that fails is a `Warned` event.
+        """
+        contract = self.compiled.memory
+        if contract is None:
+            return None
+        values = {**(context or {}), "agent_id": self.compiled.spec.id}
+        try:
+            return await recall(contract, messages, call=self._call, values=values)
+        except MicroAgiError as error:
+            on_event(Warned(text=error.what, where=error.where, fix=error.fix))
+            return None
+
     async def send(self, prepared: PreparedRequest, on_event: OnEvent = ignore) -> Response:
         """Send a prepared request and return its outcome.
 
@@ -132,10 +156,15 @@ class Runner:
     ) -> Response:
         """Run one step over a conversation, which is not changed."""
         messages = prompt.messages if isinstance(prompt, Prompt) else prompt
+        memory = await self.recall(messages, context=context, on_event=on_event)
         prepared = await self.prepare(
-            messages, tool_call=tool_call, context=context, on_event=on_event
+            [*messages, memory] if memory else messages,
+            tool_call=tool_call,
+            context=context,
+            on_event=on_event,
         )
-        return await self.send(prepared, on_event)
+        response = await self.send(prepared, on_event)
+        return replace(response, memory_prompt=memory)
 
     async def _system(self, context: Mapping[str, Any], on_event: OnEvent) -> str:
         """Return the system prompt of one step."""

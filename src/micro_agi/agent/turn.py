@@ -28,6 +28,7 @@ from micro_agi.messages import (
     LimitHit,
     Message,
     Outcome,
+    Recalled,
     StepFinished,
     StepStarted,
     ToolCall,
@@ -142,6 +143,11 @@ class Turn:
 
     async def _step(self) -> Response:
         runner = self.agent.get_current_agent()
+        memory = await runner.recall(
+            self.conversation.messages, context=self.context.values, on_event=self.show
+        )
+        if memory is not None:
+            await self.commit([Recalled(message=memory)], later=True)
         prepared = await runner.prepare(
             self.conversation.messages, context=self.context.values, on_event=self.show
         )

@@ -13,6 +13,7 @@ from micro_agi.messages import (
     Delegated,
     Message,
     Part,
+    Recalled,
     StepFinished,
     Text,
     ToolCallFinished,
@@ -69,6 +70,8 @@ class Conversation:
             case Compacted():
                 summary = message("system", SUMMARY_TITLE + event.summary)
                 self.messages[: event.dropped] = [summary, *event.restated]
+            case Recalled():
+                self.messages.append(event.message)
             case Delegated():
                 self._add_spending(event)
             case _:
