@@ -21,7 +21,14 @@ from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
 from micro_agi.errors import MicroAgiError, PolicyDenied
-from micro_agi.home import app_directory, home_directory, is_trusted, new_session_id, trust
+from micro_agi.home import (
+    app_directory,
+    home_directory,
+    is_trusted,
+    new_session_id,
+    switched_off,
+    trust,
+)
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.request import Provider
 from micro_agi.models import Ask, ModelParts, Models
@@ -161,6 +168,12 @@ class Runtime:
         self.registry = await Registry.open(
             self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
         )
+        refused = switched_off(self.database)
+        self.notices += [
+            f"isolation level {level} is switched off: {escaped} escaped when "
+            "`micro-agi doctor --prove` ran"
+            for level, escaped in refused.items()
+        ]
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -175,6 +188,7 @@ class Runtime:
             ),
             workers=settings.workers,
             minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
+            refused=refused,
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)

@@ -6,8 +6,10 @@ else's state. Source: DESIGN 4.2.
 """
 
 import hashlib
+import json
 import os
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +18,7 @@ from micro_agi.registry.load import is_app
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
 
+PROOF = "proof:escaped"
 BUNDLED = "bundled"
 """Name of the app that comes with the package; as `--app` it is chosen anywhere."""
 
@@ -75,6 +78,21 @@ def recall(database: Database, key: str) -> str:
     query = "SELECT value FROM facts WHERE key = ?"
     row = database.read_now(lambda db: db.execute(query, (key,)).fetchone())
     return str(row[0]) if row else ""
+
+
+def record_proof(database: Database, escaped: Mapping[str, Sequence[str]]) -> None:
+    """Remember what escaped at each isolation level that was proved; none switches it on again."""
+    known = switched_off(database)
+    for level, attacks in escaped.items():
+        known.pop(level, None)
+        if attacks:
+            known[level] = ", ".join(attacks)
+    remember(database, PROOF, json.dumps(known, sort_keys=True))
+
+
+def switched_off(database: Database) -> dict[str, str]:
+    """Return the isolation levels that failed their last proof here, and what escaped."""
+    return dict(json.loads(recall(database, PROOF) or "{}"))
 
 
 def new_session_id() -> str:

@@ -40,7 +40,9 @@ def talk(*replies, host=None, granted=(), limits=None):
                 await loop.sock_sendall(theirs, reply)
 
         unit = Unit(id="test:rogue", source="")
-        request = Request(op=CALL, unit=unit, args=encode([]), count=0, now_ns=None, result_bytes=1)
+        request = Request(
+            op=CALL, unit=unit, args=encode([]), count=0, now_ns=None, result_bytes=1000
+        )
         now = loop.time()
         record = Frame(
             unit=unit,

@@ -1,5 +1,6 @@
 """`doctor`: what works on this machine, and what to do about what does not."""
 
+from micro_agi.commands import prove
 from micro_agi.commands.health import Finding, examine
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.output import wrapped
@@ -8,7 +9,12 @@ SIGNS = {"ok": "ok   ", "todo": "todo ", "broken": "FAIL "}
 
 
 async def run(invocation: Invocation) -> int:
-    """Examine everything in seconds; exit code 1 when something is broken."""
+    """Examine everything in seconds; exit code 1 when something is broken.
+
+    With `--prove`, attack the sandbox instead.
+    """
+    if invocation.args.prove:
+        return await prove.run(invocation)
     findings: list[Finding] = []
     async for finding in examine(invocation):
         findings.append(finding)

@@ -21,7 +21,7 @@ from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import count
 from micro_agi.errors import MicroAgiError, SandboxUnavailable, ToolFailed
-from micro_agi.home import remember
+from micro_agi.home import remember, switched_off
 from micro_agi.llm.discovery import list_models
 from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.limits import Limits
@@ -194,6 +194,8 @@ async def _runtime(invocation: Invocation) -> AsyncGenerator[Finding, None]:
             yield _app(rt)
             yield await _state(rt)
             yield _chain(rt)
+            for level, escaped in switched_off(rt.database).items():
+                yield _switched_off(level, escaped)
             yield await _model(rt)
     except MicroAgiError as error:
         yield _broken("app", error)
@@ -268,6 +270,15 @@ async def _model(rt: Runtime) -> Finding:
         state="broken",
         what=f"{chosen.why}: it does not answer at {access.base_url}/models",
         fix="start the server; check the address, the key and the network",
+    )
+
+
+def _switched_off(level: str, escaped: str) -> Finding:
+    return Finding(
+        part="proof",
+        state="broken",
+        what=f"isolation level {level} is switched off: {escaped} escaped",
+        fix="report it; update the kernel or micro-agi, then run `micro-agi doctor --prove`",
     )
 
 

@@ -179,9 +179,10 @@ class Client:
             return allow
 
         def gate(ip: str, host: str, port: int) -> None:
-            _refuse_other_machines(ip, host, port)
+            # The caller's answer first: it is the one that says what is wrong.
             if allow is not None:
                 allow(ip, host, port)
+            _refuse_other_machines(ip, host, port)
 
         return gate
 

@@ -145,6 +145,9 @@ def parse_url(text: str) -> URL:
         raise _no_url(text, "only http:// and https:// with a host are spoken")
     if url.raw_user is not None or url.raw_password is not None:
         raise _no_url(str(url.with_user(None)), "credentials belong into a header, not into a URL")
+    # `known.example.` is `known.example` to a resolver and another text to a policy.
+    if url.raw_host.endswith("."):
+        url = url.with_host(url.raw_host.rstrip("."))
     return url.with_fragment(None)
 
 

@@ -36,6 +36,10 @@ KINDS = frozenset(
 )
 
 
+FRAMING_BYTES = 16
+"""Of a result's frame, beside the result."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What a worker is asked to do."""
@@ -116,6 +120,9 @@ async def converse(
             message = await worker.receive()
             match message:
                 case [op, value] if op == RESULT:
+                    # An honest worker has checked it already, and said so politely.
+                    if worker.frame_length > request.result_bytes + FRAMING_BYTES:
+                        raise NotPlain(f"a result of {worker.frame_length} bytes")
                     result = plain(value, nesting=frame.limits.nesting, keep_bytes=keep_bytes)
                     worker.at_rest = True
                     return result

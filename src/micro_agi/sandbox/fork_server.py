@@ -11,9 +11,11 @@ import array
 import asyncio
 import importlib.util
 import os
+import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +27,12 @@ from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")
+UNVERIFIED: Mapping[str, str] = {
+    "E": "Seatbelt has not been shown to stop one attack of the corpus, and macOS has no "
+    "process handle to end a worker by",
+    "F": "this system has no layer that has been shown to stop one attack of the corpus",
+}
+"""Levels without an implementation, and what would have to be shown before there is one."""
 
 PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
 PACKAGES = ("micro_agi", "lupa", "jsonschema_rs")
@@ -61,17 +69,25 @@ class ForkServer:
 
     @classmethod
     async def start(
-        cls, limits: Limits, *, minimum: Level, without: frozenset[str] = frozenset()
+        cls,
+        limits: Limits,
+        *,
+        minimum: Level,
+        without: frozenset[str] = frozenset(),
+        program: Path = PROGRAM,
     ) -> "ForkServer":
         """Start a zygote and wait until it is ready to fork.
+
+        `program` is another zygote than the usual one: `prove/compromised.py`.
 
         Raises:
             SandboxUnavailable: it did not come up, or confines less than `minimum`.
         """
+        _require_known_system()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            process = _execute(theirs.fileno(), limits, without)
+            process = _execute(program, theirs.fileno(), limits, without)
         try:
             hello = await asyncio.wait_for(_receive(ours, HELLO_BYTES), START_S)
             isolation = _isolation(hello, minimum)
@@ -141,10 +157,29 @@ class ForkServer:
         await asyncio.to_thread(_reap, self._process)
 
 
-def _execute(control: int, limits: Limits, without: frozenset[str]) -> subprocess.Popen[bytes]:
+def _require_known_system() -> None:
+    """Refuse a system on which nobody has shown that the layers hold: levels E and F.
+
+    Raises: SandboxUnavailable, saying what is unverified.
+    """
+    system = platform.system()
+    if system == "Linux":
+        return
+    level = "E" if system == "Darwin" else "F"
+    raise SandboxUnavailable(
+        f"code of agents does not run on {system or 'this system'}: isolation level {level} "
+        "is not verified",
+        where=UNVERIFIED[level],
+        fix="run micro-agi on Linux: in a virtual machine, or in a container (level B)",
+    )
+
+
+def _execute(
+    program: Path, control: int, limits: Limits, without: frozenset[str]
+) -> subprocess.Popen[bytes]:
     arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", "-B", str(PROGRAM), *arguments, *_import_paths()],
+        [sys.executable, "-I", "-S", "-B", str(program), *arguments, *_import_paths()],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,

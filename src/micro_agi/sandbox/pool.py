@@ -54,17 +54,20 @@ class Pool:
         workers: int = 16,
         minimum: Level = "D",
         without: frozenset[str] = frozenset(),
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a pool; nothing runs before `start`.
 
         `without` leaves layers out (`namespaces`, `landlock`, `seccomp`): for tests and
         measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
+        `refused` are levels that failed their proof here, with what escaped.
         """
         self._host = {**time_functions(), **host}
         self._limits = limits or Limits()
         self._workers = workers
         self._minimum: Level = minimum
         self._without = without
+        self._refused = refused or {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(workers)
@@ -267,9 +270,14 @@ class Pool:
             if self._closed:
                 raise SandboxUnavailable("the sandbox is closed")
             if self._server is None:
-                self._server = await ForkServer.start(
+                server = await ForkServer.start(
                     self._limits, minimum=self._minimum, without=self._without
                 )
+                level = server.isolation.level
+                if level in self._refused:
+                    await server.close()
+                    raise switched_off(level, self._refused[level])
+                self._server = server
             return self._server
 
     async def _forget_server(self, server: ForkServer) -> None:
@@ -281,6 +289,15 @@ class Pool:
                 self._spares.clear()
                 self._idle.clear()
                 await server.close()
+
+
+def switched_off(level: str, escaped: str) -> SandboxUnavailable:
+    """Build the error of a level that did not hold when it was attacked on this machine."""
+    return SandboxUnavailable(
+        f"isolation level {level} is switched off: it failed `micro-agi doctor --prove`",
+        where=f"escaped: {escaped}",
+        fix="report it; update the kernel or micro-agi, then run `micro-agi doctor --prove`",
+    )
 
 
 def _request(

@@ -80,6 +80,8 @@ class Worker:
         """No call in flight: it may be reused."""
         self.known: set[str] = set()
         """Hashes of the units it has compiled."""
+        self.frame_length = 0
+        """Bytes of the last complete message."""
         self.calls = 0
         self.computed_s = 0.0
         self.idle_since = 0.0
@@ -201,6 +203,7 @@ class Worker:
             self.kill("bytes after the end of a frame")
         elif have == length:
             payload = bytes(self._received[HEADER.size :])
+            self.frame_length = length
             self._received.clear()
             return self._decoded(payload)
         return None

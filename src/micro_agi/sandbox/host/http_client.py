@@ -36,6 +36,13 @@ BODY_BYTES = 8 << 20
 MOST_BODY_BYTES = 32 << 20
 AT_ONCE = 8
 """Requests of one batch that run at the same time."""
+MOST_IN_A_BATCH = 100
+"""A batch counts as one host call, so it must not be a way around that limit."""
+RUNTIMES_OWN = frozenset(
+    ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer")
+)
+"""Headers by which a request would mean another host than the one that was allowed, or end
+where the server thinks another one begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +70,24 @@ def http_client_functions(client: Client) -> dict[str, HostFunction]:
 
     async def batch(call: HostCall) -> Any:
         listed = [_wanted(str(m), url, options) for m, url, options in call.argument(0) or ()]
+        if len(listed) > MOST_IN_A_BATCH:
+            what = f"a batch has at most {MOST_IN_A_BATCH} requests, this one {len(listed)}"
+            raise _failed("Invalid", what, retryable=False)
         for wanted in listed:
             _require(call.context, wanted.url)
         places = asyncio.Semaphore(AT_ONCE)
+        kept = 0
 
         async def one(wanted: Wanted) -> dict[str, Any]:
+            nonlocal kept
             async with places:
                 try:
-                    return {"response": await _perform(client, wanted, call.context)}
+                    response = await _perform(client, wanted, call.context)
+                    kept += response["body_size"]
+                    if kept > MOST_BODY_BYTES:
+                        what = f"response bodies of a batch too large (max {MOST_BODY_BYTES} bytes)"
+                        raise _failed("Internal", what, retryable=False)
+                    return {"response": response}
                 except MicroAgiError as error:
                     return {"error": facts_of(error).as_dict()}
 
@@ -156,6 +173,9 @@ def _cookies(header: str) -> dict[str, str]:
 def _wanted(method: str, url: Any, options: Any) -> Wanted:
     options = as_object(options)
     headers: list[tuple[str, str]] = [(k, v) for k, v in _pairs(options, "headers")]
+    for name, _ in headers:
+        if name.strip().lower() in RUNTIMES_OWN:
+            raise _failed("Invalid", f"header `{name}` is set by the runtime", retryable=False)
     cookies = "; ".join(f"{name}={value}" for name, value in _pairs(options, "cookies"))
     if cookies:
         headers.append(("Cookie", cookies))

@@ -62,6 +62,7 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
         # The brackets tell the prelude's stack reader that a frame is not a guest's.
         chunk = runtime.compile(file.read_bytes(), name=f"=({file.stem})".encode(), mode=b"t")
         settings[f"module.{file.stem}".encode()] = chunk
+    schema.warm()
     loop: Callable[[], None] = start(settings)
     return loop
 

@@ -12,6 +12,7 @@ Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 import array
 import gc
 import os
+import platform
 import signal
 import socket
 import struct
@@ -38,6 +39,11 @@ SLACK_BYTES = 64 << 20
 CPU_S = 60
 FAILED = 1
 
+Prepare = Callable[[int], Callable[[], None]]
+"""Takes the heap's bytes; returns the main loop of every worker."""
+Fork = Callable[[int, int, Lock, Callable[[], None]], int]
+"""Takes the channel, the null device, the lock and the main loop; returns a process id."""
+
 
 @dataclass(slots=True)
 class Layers:
@@ -56,12 +62,17 @@ class Layers:
         return "\n".join([",".join(self.present), *self.missing]).encode()
 
 
-def main() -> None:
+def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
+    """Serve until the parent hangs up.
+
+    `prepare` and `fork` replace the interpreter and the way a worker is forked: for
+    `prove/compromised.py`, which attacks everything here but these two.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     heap_bytes = int(sys.argv[2])
     without = set(sys.argv[3].split(","))
     null = os.open(os.devnull, os.O_RDWR)
-    serve = lua.prepare(heap_bytes)
+    serve = prepare(heap_bytes)
     layers = Layers()
     plan = _plan(heap_bytes, without, layers)
     if plan is None:
@@ -74,12 +85,15 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     control.send(layers.as_bytes())
-    _serve_forks(control, null, plan, serve)
+    _serve_forks(control, null, plan, serve, fork or fork_worker)
 
 
 def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
     machine = this_machine()
-    if machine is None or "seccomp" in without or not seccomp.available():
+    if machine is None:
+        layers.tell("seccomp", f"no table of system calls for {platform.machine()}")
+        return None
+    if "seccomp" in without or not seccomp.available():
         layers.tell("seccomp", "left out" if "seccomp" in without else "not available here")
         return None
     layers.tell("seccomp")
@@ -128,13 +142,15 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     )
 
 
-def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]) -> None:
+def _serve_forks(
+    control: socket.socket, null: int, plan: Lock, serve: Callable[[], None], fork: Fork
+) -> None:
     while True:
         request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
         if not request:
             os._exit(0)
         channel = array.array("i", ancillary[0][2][:4])[0]
-        worker = _fork_worker(channel, null, plan, serve)
+        worker = fork(channel, null, plan, serve)
         os.close(channel)
         try:
             handle = os.pidfd_open(worker)
@@ -147,7 +163,8 @@ def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[
         os.close(handle)
 
 
-def _fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
+def fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
+    """Fork a process that locks itself and serves `channel`; return its id."""
     worker = os.fork()
     if worker:
         return worker

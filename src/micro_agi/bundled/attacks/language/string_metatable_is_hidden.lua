@@ -1,0 +1,4 @@
+-- reason: spec/sandbox.md 2.3
+-- run: tool
+-- expect: value: false
+return function() return getmetatable("") end

@@ -1,0 +1,10 @@
+-- reason: a port is part of the place
+-- run: web
+-- names: open.test=127.0.0.1
+-- allow: http://open.test:{open}/*
+-- addresses: *
+-- expect: error: not allowed
+return function(net)
+  local response, problem = http_client.get("http://open.test:" .. net.secret .. "/")
+  error(tostring(problem or response.body), 0)
+end

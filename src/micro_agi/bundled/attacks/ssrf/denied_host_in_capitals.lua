@@ -1,0 +1,9 @@
+-- reason: a denied name in another case
+-- run: web
+-- deny: http://secret.test:{secret}/*
+-- addresses: *
+-- expect: error: not allowed
+return function(net)
+  local response, problem = http_client.get("http://SECRET.test:" .. net.secret .. "/")
+  error(tostring(problem or response.body), 0)
+end

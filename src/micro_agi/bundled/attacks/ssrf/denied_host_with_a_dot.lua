@@ -1,0 +1,9 @@
+-- reason: secret.test. is the same name
+-- run: web
+-- deny: http://secret.test:{secret}/*
+-- addresses: *
+-- expect: error: not allowed
+return function(net)
+  local response, problem = http_client.get("http://secret.test.:" .. net.secret .. "/")
+  error(tostring(problem or response.body), 0)
+end

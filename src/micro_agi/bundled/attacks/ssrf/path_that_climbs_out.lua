@@ -1,0 +1,8 @@
+-- reason: /public/../admin is /admin to the server
+-- run: web
+-- allow: http://open.test:{open}/public/*
+-- expect: error: not allowed
+return function(net)
+  local response, problem = http_client.get("http://open.test:" .. net.open .. "/public/../admin")
+  error(tostring(problem or response.body), 0)
+end

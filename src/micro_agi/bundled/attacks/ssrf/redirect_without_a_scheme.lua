@@ -1,0 +1,7 @@
+-- reason: //host keeps the scheme and changes the host
+-- run: web
+-- expect: error: not a public address
+return function(net)
+  local response, problem = http_client.get("http://open.test:" .. net.open .. "/to/308/%2F%2F127.0.0.1%3A" .. net.secret .. "%2F")
+  error(tostring(problem or response.body), 0)
+end

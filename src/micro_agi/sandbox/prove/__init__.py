@@ -1,0 +1,1 @@
+"""Attack this machine's own locked workers, and say what held."""

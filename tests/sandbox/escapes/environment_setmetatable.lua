@@ -1,4 +1,0 @@
--- source: reaching the table of standard names
--- expect: error: protected metatable
--- modules: 
-return function() setmetatable(_G, {}) end

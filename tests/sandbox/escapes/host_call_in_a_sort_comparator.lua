@@ -1,4 +1,0 @@
--- source: host calls across C boundaries stay in order
--- expect: value: 3
--- modules: time
-return function() local t = { 3, 1, 2 } table.sort(t, function(a, b) time.load_location('Europe/Paris') return a < b end) return t[3] end

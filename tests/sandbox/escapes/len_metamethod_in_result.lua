@@ -1,4 +1,0 @@
--- source: spec/sandbox.md 7, trap 5
--- expect: value: {}
--- modules: 
-return function() return setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return 'x' end }) end

@@ -1,8 +1,0 @@
--- source: spec/sandbox.md 1.4: live exceptions reach frames
--- expect: value: string
--- modules: base64
-return function()
-  local big = ("x"):rep(24 << 20)
-  local ok, e = pcall(function() local a = base64.encode(big) return base64.encode(a .. a) end)
-  return type(ok and "" or e)
-end

@@ -1,4 +1,0 @@
--- source: poisoning the strings of trusted code
--- expect: error: attempt to
--- modules: 
-return function() local s = "" s.rep = function() end end
