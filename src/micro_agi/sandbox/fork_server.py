@@ -27,7 +27,10 @@ Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")
 
 PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
-PACKAGES = ("micro_agi", "lupa", "jsonschema_rs")
+PACKAGES = (
+    *("micro_agi", "lupa", "jsonschema_rs"),
+    *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
+)
 """Top-level packages the zygote imports; only their directories are importable there."""
 START_S = 10.0
 READY_S = 5.0

@@ -16,16 +16,30 @@ from pathlib import Path
 
 from lupa import lua54
 
-from micro_agi.sandbox.worker.pure import digest, schema, transfer
+from micro_agi.sandbox.worker.pure import (
+    difference,
+    digest,
+    markdown,
+    regexp,
+    schema,
+    splitter,
+    transfer,
+    yaml_events,
+)
 
 HERE = Path(__file__).parent
 LOCAL_ZONE = Path("/etc/localtime")
 STDIO_BUFFER = 65536
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
+    **difference.ACCELERATORS,
     **digest.ACCELERATORS,
+    **markdown.ACCELERATORS,
+    **regexp.ACCELERATORS,
     **schema.ACCELERATORS,
+    **splitter.ACCELERATORS,
     **transfer.ACCELERATORS,
+    **yaml_events.ACCELERATORS,
 }
 
 

@@ -87,9 +87,15 @@ base.errors = freeze(core.errors)
 
 core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
+core.regexp = settings["module.text_regexp"](core)
+core.diff = settings["module.text_diff"](core)
+core.splitter = settings["module.text_splitter"](core)
+core.resolve_yaml = settings["module.yaml_word"](core)
+core.yaml_encode = settings["module.yaml_encode"](core)
+core.yaml_decode = settings["module.yaml_decode"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs text yaml]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
