@@ -319,8 +319,8 @@ def test_a_patch_that_is_none_is_invalid_and_leaves_the_text(lua, patches):
         ({"match_threshold": 2}, "match_threshold must be a number from 0 to 1"),
         ({"match_distance": "x"}, "match_distance"),
         ({"patch_delete_threshold": -0.1}, "patch_delete_threshold"),
-        ({"patch_margin": 0}, "patch_margin must be a whole number from 1 to 16"),
-        ({"patch_margin": 17}, "patch_margin"),
+        ({"patch_margin": 0}, "patch_margin must be a whole number from 1 to 15"),
+        ({"patch_margin": 16}, "patch_margin"),
     ],
 )
 def test_options_of_a_differ_have_ranges(lua, options, part):

@@ -10,7 +10,7 @@ local compare, make, apply = core.accelerator("diff_compare"), core.accelerator(
 local fail = core.fail
 
 -- In the order in which they are packed: name, default, smallest, largest, whole number.
--- A margin of 16 is half of the widest pattern that the matcher has; without any margin it
+-- The matcher has patterns of 32 characters, a margin on both sides; without any margin it
 -- loses the text's ends.
 local OPTIONS = {
   { "diff_timeout", 1.0, 0, huge },
@@ -18,7 +18,7 @@ local OPTIONS = {
   { "match_threshold", 0.5, 0, 1 },
   { "match_distance", 1000, 0, 1 << 31, true },
   { "patch_delete_threshold", 0.5, 0, 1 },
-  { "patch_margin", 4, 1, 16, true },
+  { "patch_margin", 4, 1, 15, true },
 }
 local NAMES = { ["-"] = "delete", ["="] = "equal", ["+"] = "insert" }
 

@@ -1,0 +1,4 @@
+-- source: the patch splitter never ends when a margin fills its pattern
+-- expect: value: "Invalid"
+-- modules: text
+return function() return select(2, text.diff.new({ patch_margin = 16 })):kind() end

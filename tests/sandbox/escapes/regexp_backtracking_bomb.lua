@@ -1,0 +1,4 @@
+-- source: nested repetition stops a backtracking engine
+-- expect: value: false
+-- modules: text
+return function() return assert(text.regexp.compile('(a+)+$')):match_string(('a'):rep(20000) .. 'b') end

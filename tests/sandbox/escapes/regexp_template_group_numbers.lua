@@ -1,0 +1,4 @@
+-- source: groups beyond the pattern's own
+-- expect: value: "[][][]"
+-- modules: text
+return function() return assert(text.regexp.compile('a')):replace_all_string('a', '[$99999999999999999999][${4294967297}][$1]') end

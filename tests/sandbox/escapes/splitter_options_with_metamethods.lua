@@ -1,0 +1,4 @@
+-- source: options must be read raw
+-- expect: value: ["ab"]
+-- modules: text
+return function() return text.splitter.recursive(setmetatable({}, { __index = function() error('ran') end })):split_text('ab') end

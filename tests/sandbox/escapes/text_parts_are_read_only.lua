@@ -1,0 +1,4 @@
+-- source: libraries inside a library
+-- expect: value: [false, false, "function"]
+-- modules: text
+return function() return { (pcall(function() text.regexp.compile = print end)), (pcall(rawset, text.diff, 'new', print)), type(text.diff.new) } end

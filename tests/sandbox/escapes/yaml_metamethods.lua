@@ -1,0 +1,4 @@
+-- source: yaml.encode must read raw
+-- expect: value: "a: 1\n"
+-- modules: yaml
+return function() return (yaml.encode(setmetatable({ a = 1 }, { __index = error, __pairs = error, __len = error }))) end

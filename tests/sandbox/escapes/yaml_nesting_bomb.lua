@@ -1,0 +1,4 @@
+-- source: deep nesting against the parser's stack
+-- expect: error: nested more than 128 levels
+-- modules: yaml
+return function() return assert(yaml.decode(('{a: '):rep(100000))) end

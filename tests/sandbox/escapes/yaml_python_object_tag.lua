@@ -1,0 +1,4 @@
+-- source: YAML loaders that build objects of the host's language
+-- expect: value: ["id"]
+-- modules: yaml
+return function() return (yaml.decode('!!python/object/apply:os.system [id]')) end
