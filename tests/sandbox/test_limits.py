@@ -127,3 +127,23 @@ def test_a_call_ends_at_the_deadline_of_its_context(bench):
     context = root_context().narrowed(deadline=bench.loop.time() + 0.1)
     with pytest.raises(LimitReached):
         bench.run("return function() time.sleep('1h') end", modules=("time",), context=context)
+
+
+GREEDY = [
+    "local s = ('x'):rep(30 << 20) return pcall(string.sub, s, 2)",
+    "return pcall(base64.encode, ('x'):rep(30 << 20))",
+    """local s = text.splitter.recursive({ chunk_size = 2, chunk_overlap = 1, separators = { "" } })
+      return pcall(s.split_text, s, ("ab"):rep(500000))""",
+]
+
+
+@pytest.mark.parametrize("body", GREEDY, ids=["garbage", "base64", "splitter"])
+def test_memory_that_one_call_took_is_there_for_the_next(body):
+    bench = LuaBench(workers=1, limits=Limits(wall_s=10.0))
+    try:
+        for _ in range(2):
+            source = f"return function() local function run() {body} end run() end"
+            bench.run(source, modules=("base64", "text"))
+            assert bench.run("return function() return #('x'):rep(20 << 20) end") == 20 << 20
+    finally:
+        bench.close()

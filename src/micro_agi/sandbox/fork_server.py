@@ -35,7 +35,10 @@ UNVERIFIED: Mapping[str, str] = {
 """Levels without an implementation, and what would have to be shown before there is one."""
 
 PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
-PACKAGES = ("micro_agi", "lupa", "jsonschema_rs")
+PACKAGES = (
+    *("micro_agi", "lupa", "jsonschema_rs"),
+    *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
+)
 """Top-level packages the zygote imports; only their directories are importable there."""
 START_S = 10.0
 READY_S = 5.0

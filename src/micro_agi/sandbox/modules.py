@@ -55,7 +55,11 @@ MODULES: Mapping[str, Module] = {
         generated=True,
         functions=_names("encode decode validate validate_string"),
     ),
-    "text": Module(doc="regular expressions, differences, splitting", generated=True),
+    "text": Module(
+        doc="regular expressions, differences, splitting",
+        generated=True,
+        functions=_names("regexp diff splitter"),
+    ),
     "time": Module(
         doc="instants, durations, zones, formatting and parsing",
         generated=True,
@@ -78,7 +82,9 @@ MODULES: Mapping[str, Module] = {
         generated=True,
         functions=_names("v1 v3 v4 v5 v7 validate version variant parse format"),
     ),
-    "yaml": Module(doc="YAML text to values and back", generated=True),
+    "yaml": Module(
+        doc="YAML text to values and back", generated=True, functions=("encode", "decode")
+    ),
     "funcs": Module(doc="call other functions", functions=_names("call async new")),
     "logger": Module(
         doc="write to the runtime's log", functions=_names("debug info warn error with named")

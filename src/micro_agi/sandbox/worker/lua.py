@@ -16,17 +16,57 @@ from pathlib import Path
 
 from lupa import lua54
 
-from micro_agi.sandbox.worker.pure import digest, schema, transfer
+from micro_agi.sandbox.worker.pure import (
+    difference,
+    digest,
+    markdown,
+    regexp,
+    schema,
+    splitter,
+    transfer,
+    yaml_events,
+)
 
 HERE = Path(__file__).parent
 LOCAL_ZONE = Path("/etc/localtime")
 STDIO_BUFFER = 65536
+MOVED_BYTES = 32 << 20
+"""Arguments and result of one accelerator's call: half of the address space beside the heap."""
+SPARE_BYTES = 65536
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
+    **difference.ACCELERATORS,
     **digest.ACCELERATORS,
+    **markdown.ACCELERATORS,
+    **regexp.ACCELERATORS,
     **schema.ACCELERATORS,
+    **splitter.ACCELERATORS,
     **transfer.ACCELERATORS,
+    **yaml_events.ACCELERATORS,
 }
+
+
+def _within(
+    room: Callable[[], int], function: Callable[..., bytes]
+) -> Callable[..., bytes | bool | None]:
+    """Answer None where memory lacks, and False where collecting garbage may help.
+
+    To fail instead would take memory from all later calls of the worker: an exception keeps
+    its frames with their arguments, as the runtime keeps the last one; and a result that
+    does not fit into the heap is lost in the middle of being handed over.
+    """
+
+    def call(*arguments: bytes) -> bytes | bool | None:
+        try:
+            result = function(*arguments)
+        except MemoryError:
+            return None
+        moved = len(result) + sum(len(a) for a in arguments if isinstance(a, bytes))
+        if moved > MOVED_BYTES:
+            return None
+        return result if len(result) + SPARE_BYTES <= room() else False
+
+    return call
 
 
 def now() -> bytes:
@@ -55,8 +95,12 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     prelude = (HERE / "prelude.lua").read_bytes()
     start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")
     settings = runtime.table()
+
+    def room() -> int:
+        return heap_bytes - int(runtime.get_memory_used(total=True))
+
     for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
-        settings[name.encode()] = function
+        settings[name.encode()] = _within(room, function)
     settings[b"local_zone"] = _local_zone()
     for file in sorted((HERE / "modules").glob("*.lua")):
         # The brackets tell the prelude's stack reader that a frame is not a guest's.

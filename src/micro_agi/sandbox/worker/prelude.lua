@@ -12,13 +12,14 @@ local settings = ...
 local error, type, tostring, setmetatable, next, select = error, type, tostring, setmetatable, next, select
 local pcall, load, sub, concat, unpack = pcall, load, string.sub, table.concat, table.unpack
 local upvaluejoin, exit, randomseed = debug.upvaluejoin, os.exit, math.randomseed
-local unpack_bytes = string.unpack
+local unpack_bytes, collect = string.unpack, collectgarbage
 
 local CALL, CHECK, ANSWER = 1, 2, 3
 local RESULT, ERROR, HOST, READY = 16, 17, 18, 19
 local MAX_PRINTS = 200
 local FRAME_BYTES = 1000000
 local ERROR_BYTES = 65536
+local GARBAGE_KB = 16384
 
 local core = { too_large = "the result is too large" }
 
@@ -29,6 +30,11 @@ local function accelerator(name)
   return function(...)
     local ok, bytes = pcall(call, ...)
     if ok and type(bytes) == "string" then return bytes end
+    if bytes == false then
+      collect()
+      ok, bytes = pcall(call, ...)
+      if ok and type(bytes) == "string" then return bytes end
+    end
     error("not enough memory", 0)
   end
 end
@@ -87,9 +93,15 @@ base.errors = freeze(core.errors)
 
 core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
+core.regexp = settings["module.text_regexp"](core)
+core.diff = settings["module.text_diff"](core)
+core.splitter = settings["module.text_splitter"](core)
+core.resolve_yaml = settings["module.yaml_word"](core)
+core.yaml_encode = settings["module.yaml_encode"](core)
+core.yaml_decode = settings["module.yaml_decode"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs text yaml]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
@@ -208,6 +220,9 @@ local function serve(message)
     report(limit, pcall(run, unit, args, count))
   end
   core.forget_marks()
+  -- Lua's string buffers ask for memory without collecting first, so what one call left
+  -- behind could make the next one fail. After the result is sent, nobody waits for this.
+  if collect("count") > GARBAGE_KB then collect() end
 end
 
 local seed = accelerator("seed")

@@ -29,6 +29,12 @@ function core.forget_marks()
   if next(marks.lists) then marks.lists = setmetatable({}, WEAK) end
 end
 
+-- For modules: a list that may be empty and must leave the worker as a list even then.
+function core.as_list(list)
+  if next(list) == nil then marks.lists[list] = 0 end
+  return list
+end
+
 ------------------------------------------------------------------------------------ encode
 local budget = 0 -- bytes the frame under construction may still take
 
