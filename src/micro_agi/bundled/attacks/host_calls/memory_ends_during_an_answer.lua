@@ -2,7 +2,7 @@
 -- run: tool
 -- modules: http_client
 -- reaches: http_client.get
--- limits: wall_s=1 host_calls=500
+-- limits: wall_s=8 host_calls=500
 -- expect: limit: 
 local kept = {}
 return function()
