@@ -27,7 +27,7 @@ Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")
 
 PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
-PACKAGES = ("micro_agi", "lupa", "jsonschema_rs")
+PACKAGES = ("micro_agi", "lupa", "jsonschema_rs", "cryptography", "re2")
 """Top-level packages the zygote imports; only their directories are importable there."""
 START_S = 10.0
 READY_S = 5.0

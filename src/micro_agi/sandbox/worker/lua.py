@@ -16,14 +16,17 @@ from pathlib import Path
 
 from lupa import lua54
 
-from micro_agi.sandbox.worker.pure import digest, schema, transfer
+from micro_agi.sandbox.worker.pure import crypto, digest, schema, transfer
+from micro_agi.sandbox.worker.pure.expr import program
 
 HERE = Path(__file__).parent
 LOCAL_ZONE = Path("/etc/localtime")
 STDIO_BUFFER = 65536
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
+    **crypto.ACCELERATORS,
     **digest.ACCELERATORS,
+    **program.ACCELERATORS,
     **schema.ACCELERATORS,
     **transfer.ACCELERATORS,
 }
@@ -58,6 +61,7 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
         settings[name.encode()] = function
     settings[b"local_zone"] = _local_zone()
+    program.learn_local()
     for file in sorted((HERE / "modules").glob("*.lua")):
         # The brackets tell the prelude's stack reader that a frame is not a guest's.
         chunk = runtime.compile(file.read_bytes(), name=f"=({file.stem})".encode(), mode=b"t")

@@ -89,7 +89,7 @@ core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs crypto expr]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
