@@ -36,7 +36,7 @@ UNVERIFIED: Mapping[str, str] = {
 
 PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
 PACKAGES = (
-    *("micro_agi", "lupa", "jsonschema_rs"),
+    *("micro_agi", "lupa", "jsonschema_rs", "cryptography"),
     *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
 )
 """Top-level packages the zygote imports; only their directories are importable there."""

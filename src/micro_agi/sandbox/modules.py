@@ -34,8 +34,12 @@ MODULES: Mapping[str, Module] = {
     "base64": Module(
         doc="base64 text to bytes and back", generated=True, functions=("encode", "decode")
     ),
-    "crypto": Module(doc="random bytes, HMAC, AES, JWT, PBKDF2", generated=True),
-    "expr": Module(doc="evaluate expressions", generated=True),
+    "crypto": Module(
+        doc="random bytes, HMAC, AES, JWT, PBKDF2",
+        generated=True,
+        functions=_names("random hmac encrypt decrypt jwt pbkdf2 constant_time_compare"),
+    ),
+    "expr": Module(doc="evaluate expressions", generated=True, functions=("compile", "eval")),
     "hash": Module(
         doc="MD5, SHA-1, SHA-2, HMAC, FNV-1",
         generated=True,

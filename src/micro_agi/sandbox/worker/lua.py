@@ -17,6 +17,7 @@ from pathlib import Path
 from lupa import lua54
 
 from micro_agi.sandbox.worker.pure import (
+    crypto,
     difference,
     digest,
     markdown,
@@ -26,6 +27,7 @@ from micro_agi.sandbox.worker.pure import (
     transfer,
     yaml_events,
 )
+from micro_agi.sandbox.worker.pure.expr import program
 
 HERE = Path(__file__).parent
 LOCAL_ZONE = Path("/etc/localtime")
@@ -35,9 +37,11 @@ MOVED_BYTES = 32 << 20
 SPARE_BYTES = 65536
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
+    **crypto.ACCELERATORS,
     **difference.ACCELERATORS,
     **digest.ACCELERATORS,
     **markdown.ACCELERATORS,
+    **program.ACCELERATORS,
     **regexp.ACCELERATORS,
     **schema.ACCELERATORS,
     **splitter.ACCELERATORS,
@@ -102,6 +106,7 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
         settings[name.encode()] = _within(room, function)
     settings[b"local_zone"] = _local_zone()
+    program.learn_local()
     for file in sorted((HERE / "modules").glob("*.lua")):
         # The brackets tell the prelude's stack reader that a frame is not a guest's.
         chunk = runtime.compile(file.read_bytes(), name=f"=({file.stem})".encode(), mode=b"t")

@@ -101,7 +101,7 @@ core.yaml_encode = settings["module.yaml_encode"](core)
 core.yaml_decode = settings["module.yaml_decode"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs text yaml]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs text yaml crypto expr]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]

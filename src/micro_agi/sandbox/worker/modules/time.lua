@@ -132,6 +132,7 @@ local function civil(state)
 end
 
 local GO_LAYOUT = "2006-01-02 15:04:05.999999999 -0700 MST"
+core.time_state = Time.state
 function core.time_text(self) return layout.format(GO_LAYOUT, civil(Time.state(self))) end
 
 local function other_time(value, method)

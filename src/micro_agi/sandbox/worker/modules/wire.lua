@@ -11,7 +11,7 @@ local core = ...
 local io, exit, error, type, tostring = io, os.exit, error, type, tostring
 local next, rawget, rawlen, sort, concat = next, rawget, rawlen, table.sort, table.concat
 local pack, unpack, byte, sub, char = string.pack, string.unpack, string.byte, string.sub, string.char
-local is_integer, valid_utf8, setmetatable = math.type, utf8.len, setmetatable
+local is_integer, valid_utf8, setmetatable, pcall = math.type, utf8.len, setmetatable, pcall
 local stdin, stdout = io.stdin, io.stdout
 local read, write, flush = stdin.read, stdout.write, stdout.flush
 
@@ -37,6 +37,8 @@ end
 
 ------------------------------------------------------------------------------------ encode
 local budget = 0 -- bytes the frame under construction may still take
+local object_bytes -- how `core.pack` writes objects; frames have them as text
+local object_of -- how `core.unpack` reads them
 
 local function spend(bytes)
   budget = budget - bytes
@@ -89,7 +91,13 @@ function put(value, out, n, depth)
   local kind = type(value)
   if kind == "string" then return put_text(value, out, n) end
   if kind == "table" then
-    if core.is_object(value) then return put_text(core.plain_text(value), out, n) end
+    if core.is_object(value) then
+      local bytes = object_bytes and object_bytes(value)
+      if not bytes then return put_text(core.plain_text(value), out, n) end
+      spend(#bytes)
+      out[n + 1] = bytes
+      return n + 1
+    end
     if depth > MAX_DEPTH then error("a value is nested too deeply (or contains itself)", 0) end
     local length = rawlen(value)
     -- An empty table is a map, unless it came from an empty list and still is one. A list
@@ -124,6 +132,16 @@ function core.frame(limit, op, value, list, length)
   out[3] = char(op)
   local payload = concat(out, "", 2, n)
   return pack("<I4", #payload) .. payload
+end
+
+-- The bytes of one value for an accelerator. `objects(value)` gives those of an object, or nil.
+function core.pack(limit, value, objects)
+  budget, object_bytes = limit, objects
+  local out = {}
+  local ok, n = pcall(put, value, out, 0, 0)
+  object_bytes = nil
+  if not ok then error(n, 0) end
+  return concat(out, "", 1, n)
 end
 
 ------------------------------------------------------------------------------------ decode
@@ -165,7 +183,14 @@ local function fixed(format)
   return function(s, at) return unpack(format, s, at) end
 end
 
+local function take_object(s, at)
+  local length, kind
+  length, kind, at = unpack(">BB", s, at)
+  return object_of(kind, sub(s, at, at + length - 1)), at + length
+end
+
 local TAKERS = {
+  [0xc7] = take_object,
   [0xc0] = function(_, at) return nil, at end,
   [0xc2] = function(_, at) return false, at end,
   [0xc3] = function(_, at) return true, at end,
@@ -189,6 +214,12 @@ function take(s, at)
   end
   if first >= 0xe0 then return first - 256, at + 1 end
   return TAKERS[first](s, at + 1)
+end
+
+-- The value of an accelerator's bytes. `objects(kind, content)` makes the objects.
+function core.unpack(bytes, objects)
+  object_of = objects
+  return (take(bytes, 1))
 end
 
 ----------------------------------------------------------------------------------- streams

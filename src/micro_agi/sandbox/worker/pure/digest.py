@@ -1,4 +1,4 @@
-"""Compute digests for the `hash` and `uuid` modules.
+"""Compute digests for the modules `hash`, `uuid` and `crypto`.
 
 Uses the interpreter's own C modules, not OpenSSL: that one loads providers and reads
 configuration lazily, which a locked worker cannot do.
@@ -13,9 +13,10 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "md5": ("_md5",),
     "sha1": ("_sha1",),
     "sha256": ("_sha2", "_sha256"),
+    "sha384": ("_sha2", "_sha512"),
     "sha512": ("_sha2", "_sha512"),
 }
-BLOCK_BYTES: Mapping[str, int] = {"md5": 64, "sha1": 64, "sha256": 64, "sha512": 128}
+BLOCK_BYTES: Mapping[str, int] = {"md5": 64, "sha1": 64, "sha256": 64, "sha384": 128, "sha512": 128}
 INNER_PAD = bytes(n ^ 0x36 for n in range(256))
 OUTER_PAD = bytes(n ^ 0x5C for n in range(256))
 
