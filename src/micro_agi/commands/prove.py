@@ -66,7 +66,9 @@ def _remember(invocation: Invocation, escaped: Mapping[str, list[str]]) -> None:
 
 
 def _show(invocation: Invocation, proofs: list[LevelProof], closed: bool, took_s: float) -> None:
-    user = "root" if os.geteuid() == 0 else "an ordinary user"
+    # Windows has no user ids; there every level is not available anyway.
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    user = "root" if is_root else "an ordinary user"
     where = f"{platform.system()} {platform.release()} ({platform.machine()})"
     invocation.say(f"attacks by family and isolation level, as {user} on {where}")
     invocation.say()

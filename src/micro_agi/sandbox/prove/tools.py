@@ -31,7 +31,6 @@ GUARDED: Mapping[str, tuple[str, ...]] = {
     "security": ("can",),
     "funcs": ("call",),
     "logger": ("log",),
-    "time": ("nothing",),
 }
 """Host functions that only note who called them."""
 

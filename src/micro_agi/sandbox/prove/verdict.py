@@ -44,7 +44,9 @@ def judge(attack: Attack, outcome: Outcome) -> Verdict:
     wanted = tuple(attack.facts.get("reaches", "").split())
     if set(outcome.reached) - set(wanted):
         return Verdict(attack=attack, answer="escaped", said=f"{said}; reached {outcome.reached}")
-    if _as_expected(attack, outcome) and len(outcome.reached) >= len(wanted):
+    # A value that a host function gave proves nothing if the function did not run.
+    idle = attack.kind == "value" and set(wanted) != set(outcome.reached)
+    if _as_expected(attack, outcome) and not idle:
         return Verdict(attack=attack, answer="held", said=said)
     got_something = outcome.kind in ("value", "returns")
     return Verdict(attack=attack, answer="escaped" if got_something else "differs", said=said)
