@@ -1,6 +1,6 @@
 -- reason: a signed token whose claims nest beyond every stack
 -- run: tool
--- expect: value: Internal
+-- expect: value: "Internal"
 -- modules: crypto base64
 return function()
   local deep = ('{"a":'):rep(20000) .. "1" .. ("}"):rep(20000)
