@@ -6,7 +6,6 @@ does not count as computing, but the total limit includes it.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,9 +35,8 @@ KINDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a worker is asked to do."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is asked to do. A struct, because one is made for every call: 0.2 µs."""
 
     op: int
     unit: Unit

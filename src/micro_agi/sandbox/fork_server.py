@@ -144,7 +144,7 @@ class ForkServer:
 def _execute(control: int, limits: Limits, without: frozenset[str]) -> subprocess.Popen[bytes]:
     arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", "-B", str(PROGRAM), *arguments, *_import_paths()],
+        [sys.executable, "-I", "-S", str(PROGRAM), *arguments, *_import_paths()],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lupa import lua54
 
-from micro_agi.sandbox.worker.pure import digest, schema, transfer
+from micro_agi.sandbox.worker.pure import digest, json_text, schema, transfer
 
 HERE = Path(__file__).parent
 LOCAL_ZONE = Path("/etc/localtime")
@@ -24,6 +24,7 @@ STDIO_BUFFER = 65536
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
     **digest.ACCELERATORS,
+    **json_text.ACCELERATORS,
     **schema.ACCELERATORS,
     **transfer.ACCELERATORS,
 }

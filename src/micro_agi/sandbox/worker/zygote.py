@@ -17,7 +17,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
@@ -39,12 +38,12 @@ CPU_S = 60
 FAILED = 1
 
 
-@dataclass(slots=True)
 class Layers:
     """What confines the workers of this zygote, and why the rest is missing."""
 
-    present: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.present: list[str] = []
+        self.missing: list[str] = []
 
     def tell(self, name: str, problem: str = "") -> None:
         if problem:
@@ -118,14 +117,7 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
         layers.tell("empty root")
     except OSError as error:
         layers.tell("empty root", str(error))
-    return Lock(
-        machine=plan.machine,
-        filter_code=plan.filter_code,
-        landlock_abi=plan.landlock_abi,
-        address_bytes=plan.address_bytes,
-        cpu_s=plan.cpu_s,
-        zygote=os.getpid(),
-    )
+    return plan._replace(zygote=os.getpid())
 
 
 def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]) -> None:
