@@ -3,13 +3,15 @@
 The parent starts it with an empty environment and never forks itself, because its own
 memory holds keys. Everything a worker needs is loaded and compiled here, before the
 namespaces close: afterwards no file can be opened. One request on the control socket is
-one forked worker; end of file is the order to go, and takes every worker along.
+one forked worker, and is repeated in the answer; end of file is the order to go, and takes
+every worker along.
 
 Arguments: control fd, heap bytes, layers to leave out (comma-separated), import paths.
 Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 """
 
 import array
+import errno
 import gc
 import os
 import signal
@@ -36,6 +38,7 @@ SLACK_BYTES = 64 << 20
 """Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
 CPU_S = 60
 FAILED = 1
+NO_PROBLEM = struct.pack("<i", 0)
 
 
 class Layers:
@@ -126,16 +129,22 @@ def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[
         if not request:
             os._exit(0)
         channel = array.array("i", ancillary[0][2][:4])[0]
-        worker = _fork_worker(channel, null, plan, serve)
-        os.close(channel)
+        try:
+            worker = _fork_worker(channel, null, plan, serve)
+        except OSError as error:
+            # No process or memory left. The workers there are go on.
+            control.send(request + struct.pack("<i", error.errno or errno.EAGAIN))
+            continue
+        finally:
+            os.close(channel)
         try:
             handle = os.pidfd_open(worker)
         except OSError:
             # It is dead already and reaped; the parent sees a worker without a handle.
-            control.send(struct.pack("<i", worker))
+            control.send(request + NO_PROBLEM)
             continue
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
-        control.sendmsg([struct.pack("<i", worker)], [rights])
+        control.sendmsg([request + NO_PROBLEM], [rights])
         os.close(handle)
 
 
