@@ -99,10 +99,9 @@ VALUES = st.recursive(
 OPERATIONS = st.sampled_from([CALL, ANSWER, REFUSAL, RESULT, ERROR, HOST, READY, 0, -1, 1 << 40])
 FACTS = st.fixed_dictionaries(
     {},
-    optional={
-        name: VALUES
-        for name in ("message", "kind", "retryable", "details", "where", "limit", "other")
-    },
+    optional=dict.fromkeys(
+        ("message", "kind", "retryable", "details", "where", "limit", "other"), VALUES
+    ),
 )
 MESSAGES = (
     st.tuples(OPERATIONS, VALUES)

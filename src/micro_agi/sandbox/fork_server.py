@@ -9,6 +9,7 @@ Source: spec/sandbox.md 6 "Topology" and "Degradation".
 
 import array
 import asyncio
+import contextlib
 import errno
 import importlib.util
 import os
@@ -157,7 +158,12 @@ class ForkServer:
 
     async def close(self) -> None:
         """End the zygote and, with it, every worker it forked."""
-        self._control.close()
+        # Whoever waits for a worker sees the end at once; a socket closed under them would
+        # only stay silent.
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        async with self._one_at_a_time:
+            self._control.close()
         await asyncio.to_thread(_reap, self._process)
 
 
