@@ -25,6 +25,7 @@ def used():
 
 def leave(free):
     """Leave so many free descriptors, all of them above those in use."""
+    give_back()
     highest = max(used())
     while len(used()) <= highest:
         os.dup(0)
@@ -58,7 +59,32 @@ async def main():
         assert all("Too many open files" in str(f) for f in refused), refused
         give_back()
         assert await pool.call(ECHO, [free], context=ROOT) == free
+    await without_a_place_for_the_handle(pool)
     await pool.close()
+
+
+async def without_a_place_for_the_handle(pool):
+    """Take the last descriptor while the zygote forks: the worker's handle gets lost."""
+    leave(0)
+    for number in range(len(pool._spares) + 1):
+        context = ROOT.narrowed(session=f"last {number}")
+        (found,) = await asyncio.gather(
+            pool.call(ECHO, [number], context=context), return_exceptions=True
+        )
+    assert isinstance(found, SandboxUnavailable), found
+    while pool._refill_timer is not None or not pool._refill.done():
+        await asyncio.sleep(0)
+    leave(2)
+    asked = pool._server._asked
+    task = asyncio.create_task(pool.call(ECHO, [1], context=ROOT.narrowed(session="unlucky")))
+    while pool._server._asked == asked:
+        await asyncio.sleep(0)
+    taken = os.dup(0)
+    (found,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(found, SandboxUnavailable), found
+    os.close(taken)
+    give_back()
+    assert await pool.call(ECHO, [2], context=ROOT) == 2
 
 
 asyncio.run(main())
