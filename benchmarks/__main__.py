@@ -4,7 +4,17 @@ import argparse
 import os
 import platform
 
-from benchmarks import commands, draft, first_token, parallel, registry, start, step, tokens
+from benchmarks import (
+    commands,
+    draft,
+    first_token,
+    parallel,
+    registry,
+    sandbox,
+    start,
+    step,
+    tokens,
+)
 from benchmarks.compare import FULL, TINY
 from benchmarks.server import running
 from benchmarks.table import save, show
@@ -18,6 +28,7 @@ SCRIPTS = {
     "commands": commands,
     "draft": draft,
     "registry": registry,
+    "sandbox": sandbox,
 }
 
 

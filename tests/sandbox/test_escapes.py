@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sandbox.ordinary_user import CANNOT, as_an_ordinary_user
 
 import micro_agi
 from micro_agi.errors import ToolFailed
 from micro_agi.sandbox.fork_server import LEVELS
 from micro_agi.sandbox.prove.corpus import CORPUS, FAMILIES, load, read
 from micro_agi.sandbox.prove.prove import fails_closed, prove
+from tests.sandbox.ordinary_user import CANNOT, as_an_ordinary_user
 
 ATTACKS = {family: load(family) for family in FAMILIES}
 ALL = [attack for family in ATTACKS.values() for attack in family]

@@ -1,6 +1,10 @@
 """The `json` module, to the letter of spec/runtime.md 6.2."""
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from micro_agi.errors import ToolFailed
 
@@ -150,3 +154,84 @@ def test_a_schema_that_asks_for_exponential_work_hits_the_deadline(lua):
     end"""
     with pytest.raises(ToolFailed, match=r"computed for more than|was stopped|memory"):
         lua.run(source, modules=("json",))
+
+
+# Texts of 200 bytes and more are parsed in C; half a surrogate pair, here in the text after
+# the value that is ignored, sends them to the decoder in Lua. What the first accepts, the
+# second accepts too, with the same value.
+BOTH_DECODERS = r"""
+local function show(v)
+  if type(v) ~= "table" then return (math.type(v) or type(v)) .. ":" .. tostring(v) end
+  local keys, parts = {}, {}
+  for key in pairs(v) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for n, key in ipairs(keys) do parts[n] = show(key) .. "=" .. show(v[key]) end
+  return "{" .. table.concat(parts, ",") .. "}" .. tostring(json.encode(v))
+end
+return function(text)
+  local fast, problem = json.decode((" "):rep(200) .. text)
+  if problem then return { false } end
+  local slow, also = json.decode((" "):rep(200) .. text .. ' "\\ud800"')
+  return { true, show(fast), also and tostring(also) or show(slow) }
+end"""
+LITERALS = st.sampled_from(
+    [
+        *(
+            "0",
+            "-0",
+            "1.0",
+            "-1.5e3",
+            "1E400",
+            "-1e-400",
+            "2147483647",
+            "2147483648",
+            "-2147483649",
+        ),
+        *("9223372036854775807", "9223372036854775808", "-9223372036854775809", "1" * 30, "007"),
+        *("4294967296", "1152921504606846976", "NaN", "Infinity", "-Infinity", "1.", "+1", "nul"),
+        *('""', '"\\u00e9\\/"', '"\\ud83d\\ude00"', '"\\ud800"', '"\t"', '"é😀"', '"\\u0000"'),
+        *('{"a":1,"a":2}', '{"a":null,"a":2}', '{"a":null}', "[null]", "[null,1]", "[]", "{}"),
+    ]
+)
+TEXTS = st.recursive(
+    LITERALS | st.text(max_size=8).map(json.dumps) | st.floats(width=64).map(json.dumps),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda all_: "[" + " , ".join(all_) + "]")
+        | st.dictionaries(st.text(max_size=4), inner, max_size=4).map(
+            lambda d: (
+                "{"
+                + ",".join(f"{json.dumps(k, ensure_ascii=False)}: {v}" for k, v in d.items())
+                + "}"
+            )
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(TEXTS, st.integers(0, 60), st.sampled_from(["", "x", ",", "]", "\\"]))
+def test_the_fast_decoder_and_the_exact_one_agree(lua, text, cut, insertion):
+    for tried in (text, text[:cut] + insertion + text[cut:], text[:cut]):
+        found = lua.run(BOTH_DECODERS, tried, modules=("json",))
+        assert not found[0] or found[1] == found[2], tried
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed_long_text_is_the_same_error(lua, text):
+    source = """return function(text)
+      local _, short = json.decode(text)
+      local _, long = json.decode((" "):rep(300) .. text)
+      local what = "^invalid JSON at byte %d+: "
+      return { (tostring(short):gsub(what, "")), (tostring(long):gsub(what, "")) }
+    end"""
+    short, long = lua.run(source, text, modules=("json",))
+    assert short == long
+
+
+def test_long_text_is_decoded_to_128_levels_too(lua):
+    source = """return function(depth)
+      return (json.decode((" "):rep(300) .. ("["):rep(depth) .. ("]"):rep(depth))) ~= nil
+    end"""
+    found = [lua.run(source, depth, modules=("json",)) for depth in (128, 129, 5000)]
+    assert found == [True, False, False]

@@ -12,7 +12,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.sandbox.ordinary_user import SRC
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.fork_server import LEVELS
@@ -20,6 +19,7 @@ from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.worker.syscalls import this_machine
 from micro_agi.security.context import root_context
+from tests.sandbox.ordinary_user import SRC
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="the emulation is written in numbers of x86-64"

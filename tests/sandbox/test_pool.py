@@ -121,6 +121,72 @@ def test_a_cancelled_call_costs_its_worker_and_nothing_else():
     run(test)
 
 
+def waiting_host(wait):
+    return {"funcs.call": HostFunction(run=wait, module="funcs", outside=False)}
+
+
+WAIT = Unit(
+    id="test:wait", source="return function() return funcs.call('a:b') end", modules=("funcs",)
+)
+AT_ONCE = Limits(wall_s=5.0, total_s=0.2)
+
+
+async def for_ever(call):
+    await asyncio.Event().wait()
+
+
+async def for_ever_and_deaf(call):
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return "late"
+
+
+@pytest.mark.parametrize("wait", [for_ever, for_ever_and_deaf])
+def test_a_host_function_is_ended_at_the_total_limit_and_the_task_goes_on(wait):
+    async def test(pool):
+        with pytest.raises(LimitReached, match=r"more than 0\.2 s"):
+            await pool.call(WAIT, [], context=ROOT, limits=AT_ONCE)
+        assert asyncio.current_task().cancelling() == 0
+        await asyncio.sleep(0)
+        assert await pool.call(ECHO, ["next"], context=ROOT) == "next"
+
+    run(test, host=waiting_host(wait))
+
+
+def test_the_total_limit_of_an_outer_call_ends_the_inner_one_with_it():
+    inner_workers = []
+
+    async def nested(call):
+        if call.context.depth == 1:
+            inner_workers.extend(pools[0]._busy)
+            return await for_ever(call)
+        context = call.context.narrowed(depth=call.context.depth + 1)
+        return await pools[0].call(WAIT, [], context=context)
+
+    pools = []
+
+    async def test(pool):
+        pools.append(pool)
+        with pytest.raises(LimitReached, match=r"more than 0\.2 s"):
+            await pool.call(WAIT, [], context=ROOT, limits=AT_ONCE)
+        assert asyncio.current_task().cancelling() == 0
+        assert len(inner_workers) == 2
+        assert all(worker.lost for worker in inner_workers)
+
+    run(test, host=waiting_host(nested))
+
+
+def test_a_call_cancelled_in_a_host_function_is_cancelled_and_no_limit():
+    async def test(pool):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pool.call(WAIT, [], context=ROOT)
+        assert not workers(pool)
+
+    run(test, host=waiting_host(for_ever))
+
+
 def test_a_dead_zygote_is_replaced():
     async def test(pool):
         await pool.call(ECHO, [1], context=ROOT)

@@ -6,7 +6,6 @@ does not count as computing, but the total limit includes it.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -40,9 +39,8 @@ FRAMING_BYTES = 16
 """Of a result's frame, beside the result."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a worker is asked to do."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is asked to do. A struct, because one is made for every call: 0.2 µs."""
 
     op: int
     unit: Unit
@@ -72,17 +70,36 @@ def _definition(unit: Unit) -> list[Any]:
 
 
 class _Watch:
-    """The timer of one call. It kills the worker; the reason tells which limit it was."""
+    """The timer of one call. It kills the worker; the reason tells which limit it was.
+
+    At the total limit it also ends the wait for a host function. `asyncio.timeout_at` around
+    each host call would do the same for a fifth of what a host call costs.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, worker: Worker, frame: Frame) -> None:
         self._loop = loop
         self._worker = worker
         self._frame = frame
+        task = asyncio.current_task()
+        assert task is not None, "calls run in tasks"
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._ended_a_wait = False
         first = min(frame.started + frame.limits.wall_s, frame.ends)
         self._timer = loop.call_at(first, self._look)
 
     def cancel(self) -> None:
         self._timer.cancel()
+        if self._ended_a_wait:
+            # A host function kept the cancellation to itself.
+            self._task.uncancel()
+
+    def ended_the_wait(self) -> bool:
+        """Whether the cancellation that arrived is this timer's, and nobody else's too."""
+        if not self._ended_a_wait:
+            return False
+        self._ended_a_wait = False
+        return self._task.uncancel() <= self._cancelled_before
 
     def _look(self) -> None:
         now, frame = self._loop.time(), self._frame
@@ -92,6 +109,9 @@ class _Watch:
             self._worker.kill("wall")
         elif now >= frame.ends:
             self._worker.kill("total")
+            if frame.waiting_since is not None:
+                self._ended_a_wait = True
+                self._task.cancel()
         else:
             self._timer = self._loop.call_at(min(now + left, frame.ends), self._look)
 
@@ -131,7 +151,7 @@ async def converse(
                     worker.at_rest = True
                     raise failure
                 case [op, str(function), list(args)] if op == HOST:
-                    worker.send(await _perform(function, args, frame, host, loop))
+                    worker.send(await _perform(function, args, frame, host, loop, watch))
                 case _:
                     raise NotPlain("a message of an unknown shape")
     except NotPlain as problem:
@@ -151,6 +171,7 @@ async def _perform(
     frame: Frame,
     host: Mapping[str, HostFunction],
     loop: asyncio.AbstractEventLoop,
+    watch: _Watch,
 ) -> bytes:
     """Answer one host call; a failure of it is the guest's to handle."""
     frame.host_calls += 1
@@ -171,14 +192,13 @@ async def _perform(
     )
     frame.waiting_since = loop.time()
     try:
-        async with asyncio.timeout_at(frame.ends) as total:
-            return _encode((ANSWER, await answer(call, host)))
+        return _encode((ANSWER, await answer(call, host)))
     except MicroAgiError as error:
         return _encode((REFUSAL, facts_of(error).as_dict()))
-    except TimeoutError as error:
-        if not total.expired():
+    except asyncio.CancelledError as cancelled:
+        if not watch.ended_the_wait():
             raise
-        raise _lost("total", frame) from error
+        raise _lost("total", frame) from cancelled
     finally:
         frame.waited_s += loop.time() - frame.waiting_since
         frame.waiting_since = None

@@ -9,10 +9,13 @@ Source: spec/sandbox.md 6 "Topology" and "Degradation".
 
 import array
 import asyncio
+import contextlib
+import errno
 import importlib.util
 import os
 import platform
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -40,6 +43,11 @@ PACKAGES = (
     *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
 )
 """Top-level packages the zygote imports; only their directories are importable there."""
+FORK = struct.Struct("<I")
+"""A request: its number; the worker's socket comes with it."""
+FORKED = struct.Struct("<Ii")
+"""The answer: the request's number, and what went wrong (0: nothing, a pidfd comes with it
+unless the worker has ended already)."""
 START_S = 10.0
 READY_S = 5.0
 HELLO_BYTES = 4096
@@ -68,6 +76,7 @@ class ForkServer:
         self._process = process
         self._control = control
         self._one_at_a_time = asyncio.Lock()
+        self._asked = 0
         self.isolation = isolation
 
     @classmethod
@@ -87,10 +96,17 @@ class ForkServer:
             SandboxUnavailable: it did not come up, or confines less than `minimum`.
         """
         _require_known_system()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise _out_of_something(error) from error
         ours.setblocking(False)
-        with theirs:
-            process = _execute(program, theirs.fileno(), limits, without)
+        try:
+            with theirs:
+                process = _execute(program, theirs.fileno(), limits, without)
+        except OSError as error:
+            ours.close()
+            raise _out_of_something(error) from error
         try:
             hello = await asyncio.wait_for(_receive(ours, HELLO_BYTES), START_S)
             isolation = _isolation(hello, minimum)
@@ -118,18 +134,23 @@ class ForkServer:
 
         Raises:
             ZygoteLost: the zygote is gone.
-            SandboxUnavailable: the worker could not lock itself.
+            SandboxUnavailable: the worker could not lock itself, or descriptors, processes
+                or memory ran out.
         """
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
-            ours, theirs = socket.socketpair()
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError as error:
+                raise _out_of_something(error) from error
             ours.setblocking(False)
+            self._asked += 1
             try:
                 with theirs:
                     rights = array.array("i", [theirs.fileno()])
                     part = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
-                    self._control.sendmsg([b"fork"], [part])
-                handle = await _receive_handle(self._control)
+                    self._control.sendmsg([FORK.pack(self._asked)], [part])
+                handle = await _receive_handle(self._control, self._asked)
             except OSError as error:
                 ours.close()
                 raise ZygoteLost from error
@@ -156,7 +177,12 @@ class ForkServer:
 
     async def close(self) -> None:
         """End the zygote and, with it, every worker it forked."""
-        self._control.close()
+        # Whoever waits for a worker sees the end at once; a socket closed under them would
+        # only stay silent.
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        async with self._one_at_a_time:
+            self._control.close()
         await asyncio.to_thread(_reap, self._process)
 
 
@@ -182,7 +208,7 @@ def _execute(
 ) -> subprocess.Popen[bytes]:
     arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", "-B", str(program), *arguments, *_import_paths()],
+        [sys.executable, "-I", "-S", str(program), *arguments, *_import_paths()],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -210,29 +236,60 @@ async def _receive(control: socket.socket, size: int) -> bytes:
     return await asyncio.get_running_loop().sock_recv(control, size)
 
 
-async def _receive_handle(control: socket.socket) -> int | None:
-    """Wait for the answer to a fork request; return the worker's pidfd if it still lives.
+async def _receive_handle(control: socket.socket, number: int) -> int | None:
+    """Wait for the answer to fork request `number`; return the worker's pidfd if it still lives.
+
+    Answers to earlier requests, whose callers were cancelled, are thrown away: taken for
+    this one, they would make the pool kill the wrong process.
 
     Raises:
         ConnectionError: the zygote is gone.
+        SandboxUnavailable: descriptors, processes or memory ran out.
     """
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     loop.add_reader(control.fileno(), readable.set)
     try:
-        await asyncio.wait_for(readable.wait(), READY_S)
+        async with asyncio.timeout(READY_S):
+            while True:
+                await readable.wait()
+                readable.clear()
+                answered, problem, handle = _take_handle(control)
+                if answered == number:
+                    break
+                if handle is not None:
+                    os.close(handle)
     finally:
         loop.remove_reader(control.fileno())
-    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
+    if problem:
+        raise _out_of_something(OSError(problem, os.strerror(problem)))
+    return handle
+
+
+def _take_handle(control: socket.socket) -> tuple[int, int, int | None]:
+    """Read one answer: the request's number, an error number or 0, and the pidfd."""
+    data, ancillary, flags, _ = control.recvmsg(FORKED.size, socket.CMSG_SPACE(4))
     if not data:
         raise ConnectionResetError("the zygote closed its socket")
+    answered, problem = FORKED.unpack(data)
     handles = array.array("i")
     for _, _, content in ancillary:
         handles.frombytes(content[:4])
+    # Without a free descriptor the kernel drops the pidfd on the way. A worker that cannot
+    # be killed must not get a call; it ends when its socket closes.
+    if flags & socket.MSG_CTRUNC:
+        problem = errno.EMFILE
     if not handles:
-        return None
+        return answered, problem, None
     os.set_inheritable(handles[0], False)
-    return handles[0]
+    return answered, problem, handles[0]
+
+
+def _out_of_something(error: OSError) -> SandboxUnavailable:
+    return SandboxUnavailable(
+        f"no worker could be made: {error.strerror}",
+        fix="wait until calls end, or raise the limit on open files and processes (`ulimit`)",
+    )
 
 
 def _isolation(hello: bytes, minimum: Level) -> Isolation:

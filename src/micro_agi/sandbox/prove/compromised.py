@@ -15,7 +15,6 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NoReturn
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
@@ -109,7 +108,7 @@ def fork_watched(channel: int, null: int, plan: Lock, serve: Callable[[], None])
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        worker = zygote.fork_worker(channel, null, replace(plan, zygote=os.getpid()), serve)
+        worker = zygote.fork_worker(channel, null, plan._replace(zygote=os.getpid()), serve)
         _, status = os.waitpid(worker, 0)
         if os.WIFSIGNALED(status):
             os.write(channel, text_frame(DIED, signal.Signals(os.WTERMSIG(status)).name))

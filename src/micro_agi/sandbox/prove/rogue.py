@@ -72,7 +72,7 @@ async def _call(attack: Attack, worker: Worker, wires: Tripwires) -> Outcome:
         unit=unit,
         context=make_context(attack),
         limits=limits,
-        granted=unit.all_modules(),
+        granted=unit.granted,
         started=now,
         ends=now + limits.total_s,
     )

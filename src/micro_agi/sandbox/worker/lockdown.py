@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from micro_agi.sandbox.worker import landlock, seccomp
 from micro_agi.sandbox.worker.syscalls import (
@@ -34,8 +34,7 @@ ZERO_LIMITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
+class Lock(NamedTuple):
     """What the zygote found out once and every worker applies."""
 
     machine: Machine

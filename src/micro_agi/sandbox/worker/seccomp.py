@@ -8,8 +8,7 @@ Source: spec/sandbox.md 2.2, 2.3 (43 of 43 forbidden calls die) and 6.
 
 import ctypes
 import struct
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from micro_agi.sandbox.worker.syscalls import LIBC, PR_GET_SECCOMP, Machine, fail
 
@@ -33,8 +32,7 @@ MAP_ANONYMOUS = 0x20
 Instruction = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A condition on the low half of one argument."""
 
     argument: int

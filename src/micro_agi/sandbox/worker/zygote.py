@@ -3,13 +3,15 @@
 The parent starts it with an empty environment and never forks itself, because its own
 memory holds keys. Everything a worker needs is loaded and compiled here, before the
 namespaces close: afterwards no file can be opened. One request on the control socket is
-one forked worker; end of file is the order to go, and takes every worker along.
+one forked worker, and is repeated in the answer; end of file is the order to go, and takes
+every worker along.
 
 Arguments: control fd, heap bytes, layers to leave out (comma-separated), import paths.
 Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 """
 
 import array
+import errno
 import gc
 import os
 import platform
@@ -18,7 +20,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
@@ -38,6 +39,7 @@ SLACK_BYTES = 64 << 20
 """Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
 CPU_S = 60
 FAILED = 1
+NO_PROBLEM = struct.pack("<i", 0)
 
 Prepare = Callable[[int], Callable[[], None]]
 """Takes the heap's bytes; returns the main loop of every worker."""
@@ -45,12 +47,12 @@ Fork = Callable[[int, int, Lock, Callable[[], None]], int]
 """Takes the channel, the null device, the lock and the main loop; returns a process id."""
 
 
-@dataclass(slots=True)
 class Layers:
     """What confines the workers of this zygote, and why the rest is missing."""
 
-    present: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.present: list[str] = []
+        self.missing: list[str] = []
 
     def tell(self, name: str, problem: str = "") -> None:
         if problem:
@@ -132,14 +134,7 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
         layers.tell("empty root")
     except OSError as error:
         layers.tell("empty root", str(error))
-    return Lock(
-        machine=plan.machine,
-        filter_code=plan.filter_code,
-        landlock_abi=plan.landlock_abi,
-        address_bytes=plan.address_bytes,
-        cpu_s=plan.cpu_s,
-        zygote=os.getpid(),
-    )
+    return plan._replace(zygote=os.getpid())
 
 
 def _serve_forks(
@@ -150,16 +145,22 @@ def _serve_forks(
         if not request:
             os._exit(0)
         channel = array.array("i", ancillary[0][2][:4])[0]
-        worker = fork(channel, null, plan, serve)
-        os.close(channel)
+        try:
+            worker = fork(channel, null, plan, serve)
+        except OSError as error:
+            # No process or memory left. The workers there are go on.
+            control.send(request + struct.pack("<i", error.errno or errno.EAGAIN))
+            continue
+        finally:
+            os.close(channel)
         try:
             handle = os.pidfd_open(worker)
         except OSError:
             # It is dead already and reaped; the parent sees a worker without a handle.
-            control.send(struct.pack("<i", worker))
+            control.send(request + NO_PROBLEM)
             continue
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
-        control.sendmsg([struct.pack("<i", worker)], [rights])
+        control.sendmsg([request + NO_PROBLEM], [rights])
         os.close(handle)
 
 

@@ -6,7 +6,7 @@ local core = ...
 local type, tonumber, tostring, next, rawget, pcall, error = type, tonumber, tostring, next, rawget, pcall, error
 local find, sub, byte, gsub, format, match, rep = string.find, string.sub, string.byte, string.gsub, string.format, string.match, string.rep
 local concat, sort, number_type, floor, huge = table.concat, table.sort, math.type, math.floor, math.huge
-local utf8_len, utf8_char = utf8.len, utf8.char
+local utf8_len, utf8_char, unpack_bytes = utf8.len, utf8.char, string.unpack
 local maxinteger, mininteger = math.maxinteger, math.mininteger
 local marks, fail = core.marks, core.fail
 
@@ -38,7 +38,8 @@ local function repair(text)
 end
 
 local function quote(text)
-  if not find(text, '[%c"\\<>&\128-\255]') then return '"' .. text .. '"' end
+  -- Most texts are plain, and a class whose first member fits most bytes is quick.
+  if not find(text, "[^%w ._/:,+-]") then return '"' .. text .. '"' end
   if not utf8_len(text) then text = repair(text) end
   text = gsub(text, '[%c"\\<>&]', ESCAPES)
   if find(text, "\xe2\x80", 1, true) then text = gsub(text, "\xe2\x80[\xa8\xa9]", LINE_SEPARATORS) end
@@ -76,32 +77,70 @@ local empty_text = empty_for_encode
 
 local put
 
-local function put_list(list, length, out, depth)
-  out[#out + 1] = "["
+local function put_list(list, length, out, n, depth)
+  out[n + 1] = "["
+  n = n + 1
   for i = 1, length do
-    if i > 1 then out[#out + 1] = "," end
-    put(rawget(list, i), out, depth)
+    if i > 1 then
+      n = n + 1
+      out[n] = ","
+    end
+    n = put(rawget(list, i), out, n, depth)
   end
-  out[#out + 1] = "]"
+  out[n + 1] = "]"
+  return n + 1
 end
 
-local function put_object(map, out, depth)
-  local keys, values = {}, {}
-  for key, value in next, map do
-    if type(key) == "number" then key = core.number_text(key)
-    elseif type(key) == "boolean" then key = tostring(key)
-    elseif type(key) ~= "string" then error(fail("Internal", "cannot encode a key of type " .. core.kind_of(key)), 0) end
-    if values[key] == nil then keys[#keys + 1] = key end
-    values[key] = value
+local function key_text(key)
+  if type(key) == "number" then return core.number_text(key) end
+  if type(key) == "boolean" then return tostring(key) end
+  return error(fail("Internal", "cannot encode a key of type " .. core.kind_of(key)), 0)
+end
+
+local names = {} -- quoted names of the text under construction: lists of objects repeat them
+
+local function quoted_name(key)
+  local text = quote(key) .. ":"
+  names[key] = text
+  return text
+end
+
+local function put_object(map, out, n, depth)
+  local keys, count, values = {}, 0, map
+  for key in next, map do
+    if type(key) ~= "string" then
+      values = nil
+      break
+    end
+    count = count + 1
+    keys[count] = key
   end
-  sort(keys)
-  out[#out + 1] = "{"
-  for i = 1, #keys do
+  if not values then
+    keys, count, values = {}, 0, {}
+    for key, value in next, map do
+      if type(key) ~= "string" then key = key_text(key) end
+      if values[key] == nil then
+        count = count + 1
+        keys[count] = key
+      end
+      values[key] = value
+    end
+  end
+  if count > 1 then sort(keys) end
+  out[n + 1] = "{"
+  n = n + 1
+  for i = 1, count do
     local key = keys[i]
-    out[#out + 1] = (i > 1 and "," or "") .. quote(key) .. ":"
-    put(values[key], out, depth, key)
+    if i > 1 then
+      n = n + 1
+      out[n] = ","
+    end
+    n = n + 1
+    out[n] = names[key] or quoted_name(key)
+    n = put(rawget(values, key), out, n, depth, key)
   end
-  out[#out + 1] = "}"
+  out[n + 1] = "}"
+  return n + 1
 end
 
 -- A table with an element 1 is meant as a list: it must be one without holes.
@@ -118,27 +157,34 @@ local function list_length(list)
   return count
 end
 
-local function put_table(value, out, depth, key)
+local function put_table(value, out, n, depth, key)
   if core.is_object(value) then
-    out[#out + 1] = core.error_state(value) and quote(tostring(value)) or "null"
-    return
+    out[n + 1] = core.error_state(value) and quote(tostring(value)) or "null"
+    return n + 1
   end
   if depth >= MAX_ENCODED_DEPTH then
     error(fail("Internal", "nested too deeply: more than " .. MAX_ENCODED_DEPTH - 1 .. " levels, or the table contains itself"), 0)
   end
-  if next(value) == nil then out[#out + 1] = empty_text(value, key)
-  elseif rawget(value, 1) ~= nil or marks.lists[value] then put_list(value, list_length(value), out, depth + 1)
-  else put_object(value, out, depth + 1) end
+  if next(value) == nil then
+    out[n + 1] = empty_text(value, key)
+    return n + 1
+  end
+  if rawget(value, 1) ~= nil or marks.lists[value] then
+    return put_list(value, list_length(value), out, n, depth + 1)
+  end
+  return put_object(value, out, n, depth + 1)
 end
 
-function put(value, out, depth, key)
+function put(value, out, n, depth, key)
   local kind = type(value)
-  if kind == "string" then out[#out + 1] = quote(value)
+  if kind == "table" then return put_table(value, out, n, depth, key) end
+  n = n + 1
+  if kind == "string" then out[n] = quote(value)
   elseif kind == "number" then
-    out[#out + 1] = number_type(value) == "integer" and format("%d", value) or float_text(value, depth == 0)
-  elseif kind == "boolean" then out[#out + 1] = value and "true" or "false"
-  elseif kind == "table" then put_table(value, out, depth, key)
-  else out[#out + 1] = "null" end
+    out[n] = number_type(value) == "integer" and format("%d", value) or float_text(value, depth == 0)
+  elseif kind == "boolean" then out[n] = value and "true" or "false"
+  else out[n] = "null" end
+  return n
 end
 
 -- Run `work`; an error object it raises becomes the second result, anything else goes on.
@@ -151,8 +197,10 @@ end
 
 local function encode(value)
   local out = {}
-  put(value, out, 0)
-  return concat(out)
+  names = {}
+  local n = put(value, out, 0, 0)
+  names = {}
+  return concat(out, "", 1, n)
 end
 
 ------------------------------------------------------------------------------------ decode
@@ -297,6 +345,97 @@ local function decode(text)
   return (take(text, 1, 0))
 end
 
+------------------------------------------------------------------------- decode, accelerated
+-- Longer texts are parsed in C (pure/json_text.py) and only the result is read here. What is
+-- refused there or here, the decoder above reads once more: it knows where and why.
+--
+-- Each reader gets the type of its value and returns the value, the type of the next one and
+-- the position behind it, so that a value takes one call of `string.unpack`.
+local parse = core.accelerator("json_decode")
+local SHORT, LONG = 200, 1 << 20 -- bytes: below it is not worth it, above it is too much memory
+local AGAIN = {}                 -- raised: read it with the decoder above
+
+local TEXT, INTEGER, FLOAT, BIG, PAIRS, LIST = byte("uigl([", 1, 6)
+local CONSTANTS = { [byte("T")] = true, [byte("F")] = false } -- and `N`, which is nil
+
+local read
+
+local function read_list(s, at, depth)
+  local list, holes = {}, false
+  local count, code
+  count, code, at = unpack_bytes("<i4B", s, at)
+  for n = 1, count do
+    local value
+    if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
+    else value, code, at = read(s, at, code, depth) end
+    if value == nil then holes = true end
+    list[n] = value
+  end
+  if holes or count == 0 then marks.lists[list] = count end
+  return list, code, at
+end
+
+-- Five bytes before each name say that a pair is a tuple of two, and a text first.
+local function read_object(s, at, depth)
+  local map, nulls = {}, nil
+  local count, code
+  count, code, at = unpack_bytes("<i4B", s, at)
+  for _ = 1, count do
+    local name, value
+    name, code, at = unpack_bytes("<s4B", s, at + 5)
+    if map[name] ~= nil or (nulls and nulls[name]) then error(AGAIN, 0) end
+    if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
+    elseif code == INTEGER then value, code, at = unpack_bytes("<i4B", s, at)
+    elseif code == FLOAT then value, code, at = unpack_bytes("<dB", s, at)
+    else value, code, at = read(s, at, code, depth) end
+    if value == nil then
+      nulls = nulls or {}
+      nulls[name] = true
+    end
+    map[name] = value
+  end
+  if next(map) == nil then marks.objects[map] = true end
+  return map, code, at
+end
+
+-- Fifteen bits in each digit; four digits and a little fit, the rest saturates.
+local function read_big(s, at)
+  local digits, code
+  digits, at = unpack_bytes("<i4", s, at)
+  local negative, value, exceeds = digits < 0, 0, false
+  if negative then digits = -digits end
+  for n = digits - 1, 0, -1 do
+    if value > (maxinteger >> 15) then exceeds = true break end
+    value = value << 15 | unpack_bytes("<I2", s, at + 2 * n)
+  end
+  code, at = unpack_bytes("B", s, at + 2 * digits)
+  if exceeds then value = negative and mininteger or maxinteger
+  elseif negative then value = -value end
+  return value, code, at
+end
+
+function read(s, at, code, depth)
+  if code == TEXT then return unpack_bytes("<s4B", s, at) end
+  if code == INTEGER then return unpack_bytes("<i4B", s, at) end
+  if code == FLOAT then return unpack_bytes("<dB", s, at) end
+  if code == PAIRS or code == LIST then
+    if depth >= MAX_DECODED_DEPTH then error(AGAIN, 0) end
+    return (code == PAIRS and read_object or read_list)(s, at, depth + 1)
+  end
+  if code == BIG then return read_big(s, at) end
+  return CONSTANTS[code], unpack_bytes("B", s, at)
+end
+
+local function decode_fast(text)
+  if #text < SHORT or #text > LONG then return decode(text) end
+  local parsed = parse(text)
+  if parsed == "" then return decode(text) end
+  local ok, value = pcall(read, parsed, 2, byte(parsed), 0)
+  if ok then return value end
+  if value ~= AGAIN then error(value, 0) end
+  return decode(text)
+end
+
 ---------------------------------------------------------------------------------- validate
 -- In a schema these keywords hold lists, so that an empty Lua table under them is one.
 local LIST_KEYWORDS = { required = true, enum = true, allOf = true, anyOf = true, oneOf = true, prefixItems = true, examples = true, type = true }
@@ -334,7 +473,7 @@ end
 function json.decode(text)
   if type(text) ~= "string" then return nil, fail("Invalid", "string expected") end
   if text == "" then return nil, fail("Invalid", "empty string is not valid JSON") end
-  return guarded(decode, text)
+  return guarded(decode_fast, text)
 end
 
 function json.validate(schema, data)

@@ -1,0 +1,334 @@
+"""What the sandbox costs beside the least that a message to another process can cost here.
+
+Judged by the targets of spec/sandbox.md 6, most of them ratios between numbers of the same
+run: rounds are interleaved, so that a busy machine hits both sides. Parent and worker share
+one core: left to the kernel, a pair may land on two, where every message costs five times as
+much, and the ratio of two pairs is then chance (spec/sandbox.md 5). Two parents get two cores.
+"""
+
+import asyncio
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from benchmarks import sandbox_parent
+from benchmarks.compare import Size
+from benchmarks.echo import PythonEcho, Times, c_to_c, compiled, timed
+from benchmarks.lua_worker import (
+    ADD,
+    ASK,
+    DECODE,
+    DOCUMENT,
+    ENCODE,
+    HOST_CALLS,
+    LIMITS,
+    ROOT,
+    SUM_SQUARES,
+    TEXT,
+    Straight,
+    api_times,
+    fork_server,
+    pool,
+)
+from benchmarks.processes import memory_mb
+from benchmarks.server import Server
+from benchmarks.table import Row, absolute, ratio
+from micro_agi.sandbox.pool import Pool
+
+TITLE = "sandbox: calls into locked workers (limits: C to C, Python echo)"
+ARGS = [{"x": 1, "y": 2}]
+ADD_IN_PYTHON = "import json; print(json.dumps(1 + 2))"
+IDLE_WORKERS = 16
+WEAKEST = frozenset({"namespaces", "landlock"})
+"""Without the call filter nothing runs, so the least isolation to compare with has it."""
+
+WARM_UP = 50
+"""Calls before each round that do not count: the round before has filled the caches."""
+
+Rounds = dict[str, list[Times]]
+Once = dict[str, Times]
+
+
+def rows(server: Server, size: Size) -> list[Row]:
+    """Measure everything; `size.turns` calls a round, `size.rounds` rounds."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        with tempfile.TemporaryDirectory(prefix="micro-agi-") as folder, PythonEcho() as echo:
+            warm = asyncio.run(_warm(echo, compiled(Path(folder)), size))
+        once = asyncio.run(_once(size))
+        per_s = asyncio.run(_per_s(size, cores))
+    finally:
+        os.sched_setaffinity(0, cores)
+    return [
+        *_limit_rows(warm),
+        *_call_rows(warm),
+        *_work_rows(warm),
+        *_per_s_rows(per_s),
+        *_once_rows(once),
+        *_peer_rows(warm),
+    ]
+
+
+async def _warm(echo: PythonEcho, program: Path | None, size: Size) -> Rounds:
+    """Measure in turn what happens thousands of times in a session."""
+    times = size.turns * 20 + WARM_UP
+    async with fork_server() as server, pool() as full, pool(WEAKEST) as weak:
+        worker = Straight(await server.fork(frame_bytes=LIMITS.frame_bytes))
+        jobs: dict[str, Callable[[], Awaitable[Times]]] = {
+            "straight": _later(lambda: worker.times(ADD, ARGS, times)[WARM_UP:]),
+            "echo": _later(lambda: echo.round_trips(times)[WARM_UP:]),
+            "api": lambda: _after_warm_up(full, times),
+            "host": lambda: _host_call_times(full, size),
+            "sum": lambda: api_times(full, SUM_SQUARES, [10_000], size.turns),
+            "decode": lambda: api_times(full, DECODE, [TEXT], size.turns),
+            "encode": lambda: api_times(full, ENCODE, [DOCUMENT], size.turns),
+            "process": _later(lambda: timed(_python_process, min(size.turns, 5))),
+        }
+        if program is not None:
+            jobs["c"] = _later(lambda: c_to_c(program, times))
+        if importlib.util.find_spec("pydantic_monty") is not None:
+            jobs |= _monty_jobs(size)
+        found: Rounds = {name: [] for name in (*jobs, "strong", "weak")}
+        for name in jobs:
+            await jobs[name]()  # compiles, and fills caches
+        for _ in range(size.rounds):
+            for name in jobs:
+                found[name].append(await jobs[name]())
+            strong_and_weak = await _in_turn(full, weak, times)
+            found["strong"].append(strong_and_weak[0])
+            found["weak"].append(strong_and_weak[1])
+        worker.close()
+    return found
+
+
+def _later(work: Callable[[], Times]) -> Callable[[], Awaitable[Times]]:
+    async def run() -> Times:
+        return work()
+
+    return run
+
+
+async def _after_warm_up(opened: Pool, times: int) -> Times:
+    return (await api_times(opened, ADD, ARGS, times))[WARM_UP:]
+
+
+async def _in_turn(strong: Pool, weak: Pool, times: int) -> tuple[Times, Times]:
+    """Measure one call of each, again and again: the difference is smaller than the noise."""
+    found: tuple[Times, Times] = ([], [])
+    for _ in range(times):
+        found[0].extend(await api_times(strong, ADD, ARGS, 1))
+        found[1].extend(await api_times(weak, ADD, ARGS, 1))
+    return found
+
+
+async def _host_call_times(opened: Pool, size: Size) -> Times:
+    """Return what one host call adds, from calls with none and with many."""
+    without = await api_times(opened, ASK, [0], size.turns)
+    with_many = await api_times(opened, ASK, [HOST_CALLS], size.turns)
+    return [(m - w) / HOST_CALLS for m, w in zip(with_many, without, strict=True)]
+
+
+def _python_process() -> None:
+    subprocess.run([sys.executable, "-c", ADD_IN_PYTHON], check=True, stdout=subprocess.DEVNULL)
+
+
+def _monty_jobs(size: Size) -> Mapping[str, Callable[[], Awaitable[Times]]]:
+    """Return the same jobs for Monty, with a memory limit: it has none of its own."""
+    import pydantic_monty
+
+    limits = pydantic_monty.ResourceLimits(max_memory=LIMITS.memory_bytes)
+    add = pydantic_monty.Monty("a['x'] + a['y']", inputs=["a"])
+    squares = "s = 0\nfor i in range(1, n + 1):\n    s = s + i * i\ns"
+    total = pydantic_monty.Monty(squares, inputs=["n"])
+
+    async def add_times() -> Times:
+        return timed(lambda: add.run(inputs={"a": ARGS[0]}, limits=limits), size.turns)
+
+    async def sum_times() -> Times:
+        return timed(lambda: total.run(inputs={"n": 10_000}, limits=limits), size.turns)
+
+    return {"monty": add_times, "monty sum": sum_times}
+
+
+async def _once(size: Size) -> Once:
+    """Measure what happens once in the life of a worker or a zygote, in milliseconds."""
+    names = ("zygote", "fork", "spare", "kill")
+    found: Once = {name: [] for name in names}
+    for _ in range(size.starts):
+        start = time.perf_counter()
+        async with fork_server() as server:
+            found["zygote"].append(_ms_since(start))
+            start = time.perf_counter()
+            worker = Straight(await server.fork(frame_bytes=LIMITS.frame_bytes))
+            worker.times(ADD, ARGS, 0)
+            found["fork"].append(_ms_since(start))
+            worker.close()
+    async with pool() as opened:
+        for number in range(size.starts * 3):
+            await _spares(opened)
+            context = ROOT.narrowed(session=f"spare {number}")
+            start = time.perf_counter()
+            await opened.call(ADD, ARGS, context=context)
+            found["spare"].append(_ms_since(start))
+    found["kill"] = await _kill_times(size)
+    found["memory"] = [await _idle_mb()]
+    return found
+
+
+async def _spares(opened: Pool) -> None:
+    """Wait until the pool has made its spares."""
+    while opened._refill is not None and not opened._refill.done():
+        await asyncio.wait((opened._refill,))
+
+
+async def _kill_times(size: Size) -> Times:
+    """Return how long it takes from the kill of a busy worker until its end is seen."""
+    taken = []
+    async with fork_server() as server:
+        for _ in range(size.starts):
+            worker = Straight(await server.fork(frame_bytes=LIMITS.frame_bytes))
+            worker.times(SUM_SQUARES, [1], 1)
+            taken.append(worker.spin_and_kill())
+    return taken
+
+
+async def _idle_mb() -> float:
+    """Return the proportional memory of one of many idle workers."""
+    async with fork_server() as server:
+        workers = [
+            Straight(await server.fork(frame_bytes=LIMITS.frame_bytes)) for _ in range(IDLE_WORKERS)
+        ]
+        for worker in workers:
+            worker.times(ADD, ARGS, 1)
+        used = [memory_mb(worker.pid)[1] for worker in workers]
+        for worker in workers:
+            worker.close()
+    return statistics.mean(used)
+
+
+async def _per_s(size: Size, cores: set[int]) -> Mapping[str, float]:
+    seconds = size.turns / 30
+    found = {
+        "straight": await sandbox_parent.straight_per_s(seconds),
+        "api": await sandbox_parent.api_per_s(seconds),
+        "api 4": await sandbox_parent.api_per_s(seconds, at_once=4),
+    }
+    command = [sys.executable, "-m", "benchmarks.sandbox_parent", str(seconds)]
+    parents = []
+    for core in sorted(cores)[:2]:
+        os.sched_setaffinity(0, {core})
+        parents.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    found["two"] = sum(float(parent.communicate()[0]) for parent in parents)
+    return found
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
+
+
+def _p50(rounds: list[Times]) -> float:
+    """Return the median of the rounds' medians."""
+    return statistics.median(statistics.median(times) for times in rounds)
+
+
+def _p99(rounds: list[Times]) -> float:
+    """Return that of the best round: in the others it is mostly the neighbours'."""
+    return min(sorted(times)[int(len(times) * 0.99)] for times in rounds)
+
+
+def _limit_rows(warm: Rounds) -> list[Row]:
+    found = [absolute("limit: Python to Python echo", _p50(warm["echo"]), "µs")]
+    if "c" in warm:
+        found.insert(0, absolute("limit: C to C", _p50(warm["c"]), "µs"))
+    return found
+
+
+def _call_rows(warm: Rounds) -> list[Row]:
+    straight, api, echo = _p50(warm["straight"]), _p50(warm["api"]), _p50(warm["echo"])
+    host = _p50(warm["host"])
+    found = [
+        ratio("warm call, on the socket", straight, echo, "µs", goal=1.35, peer_name="echo"),
+        absolute("the same", straight, "µs", goal=20),
+        absolute("the same, p99", _p99(warm["straight"]), "µs", goal=100),
+        ratio("warm call, asyncio API", api, echo, "µs", goal=2.5, peer_name="echo"),
+        ratio(
+            "isolation: all layers",
+            _p50(warm["strong"]),
+            _p50(warm["weak"]),
+            "µs",
+            goal=1.05,
+            peer_name="filter alone",
+        ),
+        ratio("host call, asyncio API", host, echo, "µs", goal=1.4, peer_name="echo"),
+        absolute("the same", host, "µs", goal=20),
+    ]
+    if "c" in warm:
+        c = _p50(warm["c"])
+        found.insert(
+            0, ratio("warm call, on the socket", straight, c, "µs", goal=1.8, peer_name="C")
+        )
+    return found
+
+
+def _work_rows(warm: Rounds) -> list[Row]:
+    return [
+        absolute("sum of 10,000 squares", _p50(warm["sum"]), "µs"),
+        absolute("decode 10 kB of JSON and add up", _p50(warm["decode"]), "µs", goal=350),
+        absolute("encode 10 kB of JSON", _p50(warm["encode"]), "µs"),
+    ]
+
+
+def _per_s_rows(per_s: Mapping[str, float]) -> list[Row]:
+    goals = {"straight": 45_000, "two": 80_000}
+    names = {
+        "straight": "calls/s, one parent, on the socket",
+        "two": "calls/s, two parents",
+        "api": "calls/s, asyncio API",
+        "api 4": "calls/s, asyncio API, 4 at once",
+    }
+    return [
+        Row(
+            name=name,
+            ours=per_s[key],
+            unit="/s",
+            judged=per_s[key],
+            judged_unit="/s",
+            goal=goals.get(key),
+            more_is_better=True,
+        )
+        for key, name in names.items()
+    ]
+
+
+def _once_rows(once: Once) -> list[Row]:
+    return [
+        absolute("zygote ready", statistics.median(once["zygote"]), "ms", goal=60),
+        absolute("fork, lock, load, first call", statistics.median(once["fork"]), "ms", goal=2.5),
+        absolute(
+            "first call of a session, from a spare",
+            statistics.median(once["spare"]),
+            "ms",
+            goal=0.5,
+        ),
+        absolute("kill of a busy worker seen", statistics.median(once["kill"]), "ms", goal=3),
+        absolute(f"memory of one of {IDLE_WORKERS} idle workers", once["memory"][0], "MB", goal=2),
+    ]
+
+
+def _peer_rows(warm: Rounds) -> list[Row]:
+    """Compare with peers; goals are the inverse of "so many times faster"."""
+    api, total = _p50(warm["api"]), _p50(warm["sum"])
+    process = _p50(warm["process"])
+    found = [ratio("warm call", api, process, "µs", goal=1 / 1000, peer_name="python -c")]
+    if "monty" in warm:
+        monty, squares = _p50(warm["monty"]), _p50(warm["monty sum"])
+        found.append(ratio("warm call", api, monty, "µs", goal=1 / 3, peer_name="Monty"))
+        found.append(ratio("sum of squares", total, squares, "µs", goal=1 / 8, peer_name="Monty"))
+    return found
