@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from micro_agi.errors import LimitReached, ToolFailed
 from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.modules import MODULES as AVAILABLE
 from micro_agi.security.context import Trial, root_context
 
 KEY = "k" * 32
@@ -135,6 +136,18 @@ def test_the_layout_is_nonce_ciphertext_tag(lua, name, cipher):
     source = f"return function(k) return base64.encode(crypto.encrypt.{name}('text', k, 'ad')) end"
     sealed = base64.b64decode(lua.run(source, KEY, modules=MODULES))
     assert cipher(KEY.encode()).decrypt(sealed[:12], sealed[12:], b"ad") == b"text"
+
+
+def test_the_table_of_modules_names_what_a_worker_has(lua):
+    source = """return function(table)
+      local found = {}
+      for name in pairs(table and crypto[table] or crypto) do found[#found + 1] = name end
+      return found
+    end"""
+    has = AVAILABLE["crypto"]
+    assert set(lua.run(source, modules=MODULES)) == set(has.functions)
+    for table, names in has.members.items():
+        assert set(lua.run(source, table, modules=MODULES)) == set(names)
 
 
 WRONG_TYPES = [
