@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,7 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from micro_agi.errors import LimitReached, ToolFailed
 from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.modules import MODULES as AVAILABLE
 from micro_agi.security.context import Trial, root_context
+from micro_agi.testing.sandbox import LuaBench
 
 KEY = "k" * 32
 MODULES = ("crypto", "json", "hash", "base64")
@@ -135,6 +138,18 @@ def test_the_layout_is_nonce_ciphertext_tag(lua, name, cipher):
     source = f"return function(k) return base64.encode(crypto.encrypt.{name}('text', k, 'ad')) end"
     sealed = base64.b64decode(lua.run(source, KEY, modules=MODULES))
     assert cipher(KEY.encode()).decrypt(sealed[:12], sealed[12:], b"ad") == b"text"
+
+
+def test_the_table_of_modules_names_what_a_worker_has(lua):
+    source = """return function(table)
+      local found = {}
+      for name in pairs(table and crypto[table] or crypto) do found[#found + 1] = name end
+      return found
+    end"""
+    has = AVAILABLE["crypto"]
+    assert set(lua.run(source, modules=MODULES)) == set(has.functions)
+    for table, names in has.members.items():
+        assert set(lua.run(source, table, modules=MODULES)) == set(names)
 
 
 WRONG_TYPES = [
@@ -317,6 +332,30 @@ def test_a_key_of_another_sort_is_invalid(lua, rsa_key):
     assert found == ["Invalid", "invalid RSA private key: not an RSA key", "Invalid", "Invalid"]
 
 
+def damaged(pem, random):
+    """The same key with a few bytes changed."""
+    first, *middle, last = pem.splitlines()
+    body = bytearray(base64.b64decode("".join(middle)))
+    for _ in range(random.randint(1, 3)):
+        body[random.randrange(len(body))] = random.randrange(256)
+    return "\n".join([first, base64.b64encode(body).decode(), last])
+
+
+def test_a_damaged_key_signs_nothing_that_does_not_hold_and_costs_no_worker(lua):
+    key, random = rsa.generate_private_key(65537, 1024), Random(1)
+    source = """return function(private, public, whole)
+      local token, a = crypto.jwt.encode({ exp = 4000000000 }, private, "RS256")
+      local _, b = crypto.jwt.verify("eyJhbGciOiJSUzI1NiJ9.e30.AA", public, "RS256")
+      local holds = token and crypto.jwt.verify(token, whole, "RS256") ~= nil
+      return { holds or a:kind(), b:kind() }
+    end"""
+    for _ in range(60):
+        keys = damaged(pem_of(key), random), damaged(public_pem_of(key), random)
+        first, second = lua.run(source, *keys, public_pem_of(key), modules=MODULES)
+        assert first in (True, "Invalid")
+        assert second in ("Invalid", "Internal")
+
+
 def test_a_derivation_ends_at_the_deadline_of_the_call(lua):
     source = "return function() return #crypto.pbkdf2('p', 's', 10000000, 64, 'sha512') end"
     with pytest.raises(LimitReached, match=r"computed for more than 0\.2 s"):
@@ -324,7 +363,8 @@ def test_a_derivation_ends_at_the_deadline_of_the_call(lua):
     assert lua.run("return function() return #crypto.random.bytes(3) end", modules=MODULES) == 3
 
 
-def test_data_that_does_not_fit_is_a_limit_not_a_crash(lua):
+def test_data_that_does_not_fit_is_a_limit_not_a_crash():
+    bench = LuaBench(workers=1, limits=Limits(wall_s=3.0))
     source = """return function(k)
       local ok, e = pcall(function()
         local text = ("x"):rep(20 << 20)
@@ -332,4 +372,7 @@ def test_data_that_does_not_fit_is_a_limit_not_a_crash(lua):
       end)
       return { ok, type(e) == "string" }
     end"""
-    assert lua.run(source, KEY, modules=MODULES, limits=Limits(wall_s=3.0))[1] is True
+    try:
+        assert bench.run(source, KEY, modules=MODULES)[1] is True
+    finally:
+        bench.close()

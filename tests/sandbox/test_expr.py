@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from micro_agi.errors import ToolFailed
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.limits import Limits
-from micro_agi.sandbox.worker.pure.expr.catalogue import ARITIES, CLOSURES
+from micro_agi.sandbox.worker.pure.expr.catalogue import ARITIES, BINARY, CLOSURES
 from micro_agi.sandbox.worker.pure.expr.checker import SIGNATURES
 from micro_agi.sandbox.worker.pure.expr.closures import CLOSURE_FUNCTIONS
+from micro_agi.sandbox.worker.pure.expr.dates import METHODS
 from micro_agi.sandbox.worker.pure.expr.evaluator import FUNCTIONS, Evaluator
 from micro_agi.sandbox.worker.pure.expr.limits import ExpressionError
+from micro_agi.sandbox.worker.pure.expr.moments import ZoneWanted
 from micro_agi.sandbox.worker.pure.expr.nodes import Binary, Unary
 from micro_agi.sandbox.worker.pure.expr.packing import packed, unpacked
 from micro_agi.sandbox.worker.pure.expr.parser import parse
@@ -356,7 +358,7 @@ ERRORS = [
     *(
         ("users.name", "an index is an int"),
         ("'a' in 'abc'", "contains"),
-        ("'a' matches '('", "regular expression"),
+        ("'a' matches '('", "not a regular expression: missing )"),
     ),
     *(
         ("'x' < 1", "mismatched"),
@@ -693,6 +695,31 @@ WORDS = st.sampled_from(
 def test_no_sequence_of_tokens_crashes_anything(words):
     with contextlib.suppress(ExpressionError):
         run(" ".join(words), {"x": [1, {"a": 2}]})
+
+
+LITERALS = ["1", "-1", "2.5", "nil", "true", "'a'", "''", "'1h'", "[1, 2]", "[]", "{}", "[nil]"]
+OTHERS = ["{a: 1}", "x", "huge", "1e300", "now()", "duration('1h')", "date('2024-01-02')"]
+ATOMS = st.sampled_from([*LITERALS, *OTHERS])
+
+
+def formulas(inner):
+    lists = st.lists(inner, max_size=3).map(", ".join)
+    calls = st.tuples(st.sampled_from(sorted(ARITIES)), lists).map("{0[0]}({0[1]})".format)
+    loops = st.tuples(st.sampled_from(sorted(CLOSURES)), inner, inner).map(
+        "{0[0]}({0[1]}, {0[2]})".format
+    )
+    operators = st.sampled_from(sorted(set(BINARY) - {"|"}))
+    pairs = st.tuples(inner, operators, inner).map("({0[0]} {0[1]} {0[2]})".format)
+    names = st.sampled_from(sorted(name for table in METHODS.values() for name in table))
+    methods = st.tuples(inner, names, lists).map("({0[0]}).{0[1]}({0[2]})".format)
+    return calls | loops | pairs | methods | st.tuples(inner, inner).map("{0[0]}[{0[1]}]".format)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.recursive(ATOMS, formulas, max_leaves=6))
+def test_no_value_in_any_place_raises_anything_but_an_expression_error(source):
+    with contextlib.suppress(ExpressionError, ZoneWanted):
+        packed(run(source, {"x": [1, {"a": 2}], "huge": "9" * 5000}))
 
 
 # Loosest first; a formula of two operators groups by this order alone.

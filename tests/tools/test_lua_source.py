@@ -57,6 +57,13 @@ def test_a_misspelt_function_names_the_nearest():
     assert "time.now" in problem.fix
 
 
+def test_a_misspelt_function_of_a_table_inside_a_module_names_the_nearest():
+    (problem,) = findings("return crypto.random.byte(4)", modules=("crypto",), imports={})
+    assert problem.what == "`crypto.random.byte` does not exist"
+    assert "crypto.random.bytes" in problem.fix
+    assert findings("return crypto.jwt.verify(t, k)", modules=("crypto",), imports={}) == []
+
+
 def test_a_module_under_another_name_is_followed():
     source = 'local clock = require("time")\nreturn clock.nowz()'
     assert found(source, "time") == ["2: `time.nowz` does not exist"]

@@ -5,7 +5,7 @@ misspelt name was meant to be. A test compares it with what a worker really has.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.values import nearest
@@ -20,6 +20,8 @@ class Module:
     """Whether a tool that a model wrote may ask for it."""
     functions: tuple[str, ...] = ()
     """Functions and constants; empty for a module that is not built yet."""
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Functions of the tables inside: `crypto.random` has `bytes`."""
 
     @property
     def available(self) -> bool:
@@ -38,6 +40,13 @@ MODULES: Mapping[str, Module] = {
         doc="random bytes, HMAC, AES, JWT, PBKDF2",
         generated=True,
         functions=_names("random hmac encrypt decrypt jwt pbkdf2 constant_time_compare"),
+        members={
+            "random": _names("bytes string uuid"),
+            "hmac": _names("sha256 sha512"),
+            "encrypt": _names("aes chacha20"),
+            "decrypt": _names("aes chacha20"),
+            "jwt": _names("encode verify"),
+        },
     ),
     "expr": Module(doc="evaluate expressions", generated=True, functions=("compile", "eval")),
     "hash": Module(

@@ -9,7 +9,7 @@ Comments and strings are skipped, so innocent text never matches.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from micro_agi.sandbox.modules import MODULES
@@ -198,13 +198,22 @@ def _not_granted(chain: Chain) -> list[Finding]:
 
 def _unknown_function(chain: Chain, module: str) -> list[Finding]:
     known = MODULES[module].functions
-    if len(chain.names) < 2 or not known or chain.names[1] in known:
+    if len(chain.names) < 2 or not known:
         return []
-    dotted = f"{module}.{chain.names[1]}"
-    near = nearest(chain.names[1], known)
+    name = chain.names[1]
+    if name not in known:
+        return [_nameless(chain.line, module, name, known)]
+    inner = MODULES[module].members.get(name)
+    if inner and len(chain.names) > 2 and chain.names[2] not in inner:
+        return [_nameless(chain.line, f"{module}.{name}", chain.names[2], inner)]
+    return []
+
+
+def _nameless(line: int, table: str, name: str, known: Sequence[str]) -> Finding:
+    near = nearest(name, known)
     hint = (
-        f"did you mean: {', '.join(f'{module}.{n}' for n in near)}"
+        f"did you mean: {', '.join(f'{table}.{n}' for n in near)}"
         if near
-        else (f"`{module}` has: {', '.join(sorted(known))}")
+        else (f"`{table}` has: {', '.join(sorted(known))}")
     )
-    return [Finding(chain.line, f"`{dotted}` does not exist", hint)]
+    return Finding(line, f"`{table}.{name}` does not exist", hint)

@@ -7,8 +7,6 @@ long chains of operators are no depth. Only `ExpressionError` leaves this module
 import difflib
 from collections.abc import Iterable
 
-import re2
-
 from micro_agi.sandbox.worker.pure.expr.catalogue import (
     ARITIES,
     BINARY,
@@ -214,8 +212,8 @@ class _Parser:
         if operator == "matches" and isinstance(right, Literal) and isinstance(right.value, str):
             try:
                 pattern = compiled(right.value)
-            except re2.error as error:
-                raise self._wrong(f"not a regular expression: {error}", token) from None
+            except ExpressionError as error:
+                raise self._wrong(str(error), token) from None
         return Binary(SYNONYMS.get(operator, operator), left, right, token.at, pattern)
 
     def _piped(self, value: Node, links: int) -> Node:

@@ -15,8 +15,7 @@ def compiled(pattern: str) -> Any:
     """Return the pattern compiled.
 
     Raises:
-        re2.error: it is no regular expression.
-        ExpressionError: it is too long.
+        ExpressionError: it is no regular expression, or too long.
     """
     if len(pattern) > MOST_CHARACTERS:
         raise ExpressionError(f"a pattern longer than {MOST_CHARACTERS} characters")
@@ -24,7 +23,12 @@ def compiled(pattern: str) -> Any:
     options.max_mem = MEMORY_BYTES
     # It would write to standard error, which the filter punishes.
     options.log_errors = False
-    return re2.compile(as_bytes(pattern), options=options)
+    try:
+        return re2.compile(as_bytes(pattern), options=options)
+    except re2.error as error:
+        # The engine's message is bytes where the pattern is.
+        reason = error.args[0].decode("utf-8", "replace")
+        raise ExpressionError(f"not a regular expression: {reason}") from None
 
 
 def as_bytes(text: str) -> bytes:
