@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.wire import READY
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
@@ -26,9 +27,6 @@ from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")
 
-PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
-PACKAGES = ("micro_agi", "lupa", "jsonschema_rs")
-"""Top-level packages the zygote imports; only their directories are importable there."""
 START_S = 10.0
 READY_S = 5.0
 HELLO_BYTES = 4096
@@ -61,7 +59,12 @@ class ForkServer:
 
     @classmethod
     async def start(
-        cls, limits: Limits, *, minimum: Level, without: frozenset[str] = frozenset()
+        cls,
+        limits: Limits,
+        *,
+        minimum: Level,
+        without: frozenset[str] = frozenset(),
+        language: Language = LUA,
     ) -> "ForkServer":
         """Start a zygote and wait until it is ready to fork.
 
@@ -71,10 +74,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            process = _execute(theirs.fileno(), limits, without)
+            process = _execute(theirs.fileno(), limits, without, language)
         try:
             hello = await asyncio.wait_for(_receive(ours, HELLO_BYTES), START_S)
-            isolation = _isolation(hello, minimum)
+            isolation = _isolation(hello, minimum, language)
         except BaseException:
             _end(process, ours)
             raise
@@ -141,10 +144,15 @@ class ForkServer:
         await asyncio.to_thread(_reap, self._process)
 
 
-def _execute(control: int, limits: Limits, without: frozenset[str]) -> subprocess.Popen[bytes]:
+def _execute(
+    control: int, limits: Limits, without: frozenset[str], language: Language
+) -> subprocess.Popen[bytes]:
     arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
+    if language.name == "python":
+        sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
+        arguments += [*sizes, ",".join(language.offers)]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", "-B", str(PROGRAM), *arguments, *_import_paths()],
+        [sys.executable, "-I", "-S", "-B", str(language.program), *arguments, *_import_paths(language)],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -156,9 +164,9 @@ def _execute(control: int, limits: Limits, without: frozenset[str]) -> subproces
     )
 
 
-def _import_paths() -> list[str]:
+def _import_paths(language: Language) -> list[str]:
     paths: dict[str, None] = {}
-    for package in PACKAGES:
+    for package in language.needs:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise SandboxUnavailable(
@@ -197,12 +205,12 @@ async def _receive_handle(control: socket.socket) -> int | None:
     return handles[0]
 
 
-def _isolation(hello: bytes, minimum: Level) -> Isolation:
+def _isolation(hello: bytes, minimum: Level, language: Language) -> Isolation:
     """Read what the zygote says it has, and refuse what is less than policy asks."""
     lines = hello.decode().split("\n")
     layers = tuple(name for name in lines[0].split(",") if name)
     missing = tuple(lines[1:])
-    own_world = "namespaces" in layers and "empty root" in layers
+    own_world = "namespaces" in layers and language.root in layers
     fix = "`micro-agi doctor` explains the levels; a newer kernel or fewer restrictions may help"
     if "seccomp" not in layers:
         where = "; ".join(missing) or "the zygote ended before it could say"
@@ -212,6 +220,13 @@ def _isolation(hello: bytes, minimum: Level) -> Isolation:
         level = "A" if own_world else "B"
     elif own_world:
         level = "C"
+    if level > language.worst:
+        raise SandboxUnavailable(
+            f"this machine cannot confine {language.name} code: it reaches level {level}, "
+            f"and {language.worst} is the least that hides the files of this machine",
+            where="; ".join(missing),
+            fix="write the tool in lua, which is confined at every level",
+        )
     if level > minimum:
         raise SandboxUnavailable(
             f"the sandbox reaches isolation level {level}, and {minimum} is asked for",

@@ -9,25 +9,22 @@ Arguments: control fd, heap bytes, layers to leave out (comma-separated), import
 Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 """
 
-import array
 import gc
 import os
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
 sys.path.extend(sys.argv[4:])
 
 from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp
+from micro_agi.sandbox.worker.forking import Layers, continue_inside, serve_forks
 from micro_agi.sandbox.worker.lockdown import Lock, lock
 from micro_agi.sandbox.worker.syscalls import (
     PR_SET_DUMPABLE,
-    PR_SET_PDEATHSIG,
     prctl,
     this_machine,
 )
@@ -36,24 +33,6 @@ PAGE_BYTES = 4096
 SLACK_BYTES = 64 << 20
 """Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
 CPU_S = 60
-FAILED = 1
-
-
-@dataclass(slots=True)
-class Layers:
-    """What confines the workers of this zygote, and why the rest is missing."""
-
-    present: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    def tell(self, name: str, problem: str = "") -> None:
-        if problem:
-            self.missing.append(f"{name}: {problem}")
-        else:
-            self.present.append(name)
-
-    def as_bytes(self) -> bytes:
-        return "\n".join([",".join(self.present), *self.missing]).encode()
 
 
 def main() -> None:
@@ -74,7 +53,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     control.send(layers.as_bytes())
-    _serve_forks(control, null, plan, serve)
+    serve_forks(control, lambda channel: _work(channel, null, plan, serve))
 
 
 def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
@@ -107,12 +86,7 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     layers.tell("namespaces", problem)
     if not inside:
         return plan
-    inner = os.fork()
-    if inner:
-        os.closerange(3, 256)
-        _, status = os.waitpid(inner, 0)
-        os._exit(os.waitstatus_to_exitcode(status) and FAILED)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    continue_inside()
     try:
         namespaces.enter_empty_root(plan.machine)
         layers.tell("empty root")
@@ -128,39 +102,13 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     )
 
 
-def _serve_forks(control: socket.socket, null: int, plan: Lock, serve: Callable[[], None]) -> None:
-    while True:
-        request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
-        if not request:
-            os._exit(0)
-        channel = array.array("i", ancillary[0][2][:4])[0]
-        worker = _fork_worker(channel, null, plan, serve)
-        os.close(channel)
-        try:
-            handle = os.pidfd_open(worker)
-        except OSError:
-            # It is dead already and reaped; the parent sees a worker without a handle.
-            control.send(struct.pack("<i", worker))
-            continue
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
-        control.sendmsg([struct.pack("<i", worker)], [rights])
-        os.close(handle)
-
-
-def _fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
-    worker = os.fork()
-    if worker:
-        return worker
-    # Whatever happens from here on, this process must never return into the fork loop.
-    try:
-        os.dup2(channel, 0)
-        os.dup2(channel, 1)
-        os.dup2(null, 2)
-        os.closerange(3, 256)
-        lock(plan)
-        serve()
-    finally:
-        os._exit(FAILED)
+def _work(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> None:
+    os.dup2(channel, 0)
+    os.dup2(channel, 1)
+    os.dup2(null, 2)
+    os.closerange(3, 256)
+    lock(plan)
+    serve()
 
 
 if __name__ == "__main__":
