@@ -96,7 +96,10 @@ def test_every_module_is_reached():
         for p in ROOT.rglob("*.py")
         if p.name != "__init__.py" and "testing" not in p.parts
     }
-    run_as_programs = {"micro_agi.sandbox.worker.zygote"}
+    run_as_programs = {
+        "micro_agi.sandbox.worker.zygote",
+        "micro_agi.sandbox.worker.python_zygote",
+    }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}
     assert named - reached - run_as_programs - run_by_name == set()

@@ -152,7 +152,15 @@ def _execute(
         sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
         arguments += [*sizes, ",".join(language.offers)]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", "-B", str(language.program), *arguments, *_import_paths(language)],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-B",
+            str(language.program),
+            *arguments,
+            *_import_paths(language),
+        ],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,

@@ -61,6 +61,6 @@ def enter_empty_root(machine: Machine) -> None:
 def mount(
     source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None
 ) -> None:
-    """Call mount(2), or raise."""
+    """Mount a file system, or change how one is mounted; raise when the kernel refuses."""
     if LIBC.mount(source, target, kind, flags, data) != 0:
         raise fail("mount")

@@ -95,6 +95,7 @@ UNKNOWN_HERE = ("clone3", "openat2")
 
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL: nothing about owners, leases or locks.
 PLAIN_FCNTL = Check(1, "no bit", 0xFFFFFFFC)
+F_DUPFD_CLOEXEC = Check(1, "equal", 1030)
 # Of this process, and reading: the pointer to new values is null in both halves.
 READ_OWN_LIMITS = (
     *(Check(0, "equal", 0), Check(0, "equal", 0, high=True)),
@@ -113,6 +114,7 @@ def program(machine: Machine) -> bytes:
     rules = [
         *(Rule(name) for name in (*MEMORY, *FILES, *TIME_AND_SELF)),
         Rule("fcntl", checks=(PLAIN_FCNTL,)),
+        Rule("fcntl", checks=(F_DUPFD_CLOEXEC,)),
         Rule("prlimit64", checks=READ_OWN_LIMITS),
         Rule("ioctl", REFUSE | errno.ENOTTY),
         *(Rule(name, REFUSE | errno.ENOSYS) for name in UNKNOWN_HERE),

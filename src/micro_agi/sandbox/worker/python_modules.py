@@ -4,6 +4,7 @@ A proxy has no power of its own: each call asks the parent, which looks up what 
 flight was granted. Source: spec/runtime.md 6.10 for the options; the shape is Python's.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -64,10 +65,8 @@ def _response(answer: Mapping[str, Any]) -> Response:
     response = Response(answer)
     body = response.get("body")
     if isinstance(body, bytes):
-        try:
+        with contextlib.suppress(UnicodeDecodeError):
             response["body"] = body.decode()
-        except UnicodeDecodeError:
-            pass
     return response
 
 

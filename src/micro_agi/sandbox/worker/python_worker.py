@@ -9,6 +9,7 @@ held back while an exchange with the parent is under way.
 Source: spec/sandbox.md 3; the protocol is `wire.py`'s.
 """
 
+import functools
 import inspect
 import linecache
 import os
@@ -165,7 +166,8 @@ class Machine:
         try:
             self._interrupts.arm()
             function = self._function(self._sources[key], key)
-            value = self._result(function, args) if op == CALL else True
+            named = self._sources[key].method != HANDLER
+            value = self._result(function, args, named) if op == CALL else True
             payload = _encode((RESULT, value, self._output.text()))
             self._interrupts.computing = False
         except BaseException as error:  # noqa: BLE001 - whatever a guest raises is its failure
@@ -186,7 +188,7 @@ class Machine:
         source = self._sources[key]
         self._importer.granted = source.modules
         self._importer.libraries = {
-            alias: lambda target=target, alias=alias: self._module(target, alias)
+            alias: functools.partial(self._module, target, alias)
             for alias, target in source.imports
         }
         if self._workspace:
@@ -215,10 +217,10 @@ class Machine:
         found: Callable[..., Any] = function
         return found
 
-    def _result(self, function: Callable[..., Any] | None, args: list[Any]) -> Any:
+    def _result(self, function: Callable[..., Any] | None, args: list[Any], named: bool) -> Any:
         if function is None:
             raise Mistake("the entry has no method to call")
-        named = function.__name__ != HANDLER and len(args) == 1 and isinstance(args[0], dict)
+        named = named and len(args) == 1 and isinstance(args[0], dict)
         value = function(**_arguments(function, args[0])) if named else function(*args)
         if inspect.iscoroutine(value):
             value = python_loop.finish(value)

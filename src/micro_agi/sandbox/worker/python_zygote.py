@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # `-I -S` gave us the standard library alone; ours come from where the parent says.
-STANDARD_PATHS = [path for path in sys.path if os.path.isdir(path)]
 sys.path.extend(sys.argv[7:])
 
 from micro_agi.sandbox.worker import (
@@ -37,15 +36,16 @@ from micro_agi.sandbox.worker import (
 from micro_agi.sandbox.worker.forking import Layers, continue_inside, serve_forks
 from micro_agi.sandbox.worker.syscalls import Machine, this_machine
 
-PRELOADED = (
-    *("abc array ast asyncio base64 binascii bisect bz2 calendar cmath codecs collections").split(),
-    *("configparser contextlib copy csv ctypes dataclasses datetime decimal difflib email").split(),
-    *("encodings.idna enum fractions functools graphlib gzip hashlib heapq hmac html io").split(),
-    *("html.parser ipaddress itertools json keyword locale lzma math numbers operator").split(),
-    *("pathlib pprint random re secrets shlex sqlite3 statistics string struct tempfile").split(),
-    *("textwrap time timeit tomllib traceback types typing unicodedata urllib.parse uuid").split(),
-    *("weakref xml.etree.ElementTree zipfile zlib zoneinfo").split(),
-)
+STANDARD_PATHS = [path for path in sys.path if os.path.isdir(path) and path not in sys.argv[7:]]
+PRELOADED = """
+    abc array ast asyncio base64 binascii bisect bz2 calendar cmath codecs collections
+    configparser contextlib copy csv ctypes dataclasses datetime decimal difflib email
+    encodings.idna enum fractions functools graphlib gzip hashlib heapq hmac html io
+    html.parser ipaddress itertools json keyword locale lzma math numbers operator pathlib
+    pprint random re secrets shlex sqlite3 statistics string struct tempfile textwrap time
+    timeit tomllib traceback types typing unicodedata urllib.parse uuid weakref
+    xml.etree.ElementTree zipfile zlib zoneinfo
+"""
 ZONES = "/usr/share/zoneinfo"
 NEEDED = {"numpy": ("numpy", "numpy.libs"), "pandas": ("pandas", "dateutil", "pytz", "six.py")}
 """What has to be readable for a package; each in the directory the package is in."""
@@ -100,7 +100,7 @@ def _order(words: Sequence[str]) -> Order:
 
 
 def _preload(packages: Sequence[str]) -> None:
-    for name in (*PRELOADED, *packages):
+    for name in (*PRELOADED.split(), *packages):
         try:
             importlib.import_module(name)
         except ImportError:

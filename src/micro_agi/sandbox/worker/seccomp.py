@@ -87,30 +87,30 @@ def assemble(machine: Machine, rules: Iterable[Rule], *, otherwise: int) -> byte
     if machine.has_x32:
         code += [(JUMP_AT_LEAST, 0, 1, X32_BIT), (RETURN, 0, 0, KILL_PROCESS)]
     for rule in rules:
-        body = _body(rule, otherwise)
-        # Only a taken branch reaches the body, and it returns; so the accumulator still
-        # holds the number when the next rule compares.
+        body = _body(rule)
+        # A body returns, or it loads the number again and leaves the call to a later rule;
+        # so the accumulator always holds the number when the next rule compares.
         code += [(JUMP_EQUAL, 0, len(body), machine.numbers[rule.name]), *body]
     code.append((RETURN, 0, 0, otherwise))
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
 
-def _body(rule: Rule, otherwise: int) -> list[Instruction]:
+def _body(rule: Rule) -> list[Instruction]:
     body: list[Instruction] = []
     checks = rule.checks
     for n, check in enumerate(checks):
         # After this comparison: two instructions for each later check, then the action.
-        to_kill = 2 * (len(checks) - n - 1) + 1
+        to_miss = 2 * (len(checks) - n - 1) + 1
         body.append((LOAD, 0, 0, 16 + 8 * check.argument + 4 * check.high))
         if check.test == "equal":
-            body.append((JUMP_EQUAL, 0, to_kill, check.value))
+            body.append((JUMP_EQUAL, 0, to_miss, check.value))
         elif check.test == "any bit":
-            body.append((JUMP_BITS, 0, to_kill, check.value))
+            body.append((JUMP_BITS, 0, to_miss, check.value))
         else:
-            body.append((JUMP_BITS, to_kill, 0, check.value))
+            body.append((JUMP_BITS, to_miss, 0, check.value))
     body.append((RETURN, 0, 0, rule.action))
     if checks:
-        body.append((RETURN, 0, 0, otherwise))
+        body.append((LOAD, 0, 0, NUMBER_OFFSET))
     return body
 
 
