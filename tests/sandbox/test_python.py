@@ -176,6 +176,11 @@ def test_a_flood_of_prints_keeps_its_beginning_and_end(bench):
     assert len(text) < 33_000
 
 
+def test_what_libraries_write_below_python_does_not_reach_the_channel(bench):
+    source = "import os\ndef handler(a): return [os.write(n, b'noise') for n in (0, 1, 2)]"
+    assert bench.python(source, {}) == [5, 5, 5]
+
+
 def test_prints_of_a_call_that_fails_are_kept(bench):
     printed = []
     with pytest.raises(ToolFailed):

@@ -60,14 +60,15 @@ def _converted(value: Any, at: str) -> Any:
     """Return something closer to JSON for a value of no basic type."""
     if isinstance(value, enum.Enum):
         return value.value
+    # First, because numpy's floats are floats and pandas' missing date is a date.
+    found = _of_packages(value)
+    if found is not None:
+        return found[0]
     for kind, convert in CONVERSIONS:
         if isinstance(value, kind):
             return convert(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    found = _of_packages(value)
-    if found is not None:
-        return found[0]
     raise NotJson(f"{at} is a {type(value).__name__}, which JSON cannot hold; convert it first")
 
 

@@ -291,7 +291,6 @@ def _empty(workspace: str) -> None:
 
 def serve_calls(workspace: str) -> None:
     """Be a worker: this process belongs to the parent's calls from here on."""
-    os.environ.clear()
     if workspace:
         os.environ.update(HOME=workspace, TMPDIR=workspace)
     # What was loaded for us is not for guests to import.

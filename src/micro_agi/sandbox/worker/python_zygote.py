@@ -49,6 +49,7 @@ PRELOADED = """
 ZONES = "/usr/share/zoneinfo"
 NEEDED = {"numpy": ("numpy", "numpy.libs"), "pandas": ("pandas", "dateutil", "pytz", "six.py")}
 """What has to be readable for a package; each in the directory the package is in."""
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SLACK_BYTES = 64 << 20
 PAGE_BYTES = 4096
 
@@ -69,6 +70,8 @@ def main() -> None:
     order = _order(sys.argv)
     control = socket.socket(fileno=order.control)
     null = os.open(os.devnull, os.O_RDWR)
+    # The numeric libraries start a thread for each core when they are loaded or first used.
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     _preload(order.packages)
     readable = _readable(order.packages)
     # What is ours was imported; guests find the standard library and what they asked for.
@@ -172,9 +175,10 @@ def _enter_namespaces(
 
 
 def _work(channel: int, null: int, lock: python_lock.PythonLock) -> None:
-    os.dup2(channel, python_worker.CHANNEL)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
+    # Only now: the null device may have the number that the channel gets.
+    os.dup2(channel, python_worker.CHANNEL)
     os.closerange(python_worker.CHANNEL + 1, 256)
     workspace = python_lock.apply(lock)
     python_worker.serve_calls(workspace)
