@@ -161,7 +161,7 @@ def _execute(
             *arguments,
             *_import_paths(language),
         ],
-        env={},
+        env=dict(language.environment),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

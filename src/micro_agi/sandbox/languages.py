@@ -11,13 +11,15 @@ from typing import Literal
 from micro_agi.sandbox.unit import Unit
 
 PROGRAMS = Path(__file__).parent / "worker"
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Numeric libraries start a thread for each core unless told: workers may have none."""
 PACKAGES = ("numpy", "pandas")
 """What a Python tool may ask for beside the standard library, if it is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """What differs between the workers of two languages. Equal ones can share a zygote."""
+    """What differs between the workers of two languages."""
 
     name: Literal["lua", "python"]
     program: Path
@@ -25,6 +27,8 @@ class Language:
     """Top-level packages the zygote imports; only their directories are importable there."""
     offers: tuple[str, ...] = ()
     """Packages that its guests may import."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Of the zygote, and everything there is; never a variable of ours."""
     root: str
     """The layer that hides this machine's files when namespaces are there."""
     worst: Literal["C", "D"]
@@ -51,13 +55,18 @@ LUA = Language(
 )
 
 
-def python(offers: tuple[str, ...] = ()) -> Language:
-    """Return the language of Python tools that ask for these packages."""
+def python(asked: tuple[str, ...] = ()) -> Language:
+    """Return the language of Python tools that ask for these packages.
+
+    Those that are not installed are not offered: importing one says so.
+    """
+    offers = tuple(package for package in asked if importlib.util.find_spec(package))
     return Language(
         name="python",
         program=PROGRAMS / "python_zygote.py",
         needs=("micro_agi", "msgspec", *offers),
         offers=offers,
+        environment=tuple((name, "1") for name in ONE_THREAD),
         root="minimal root",
         worst="C",
         one_unit=True,
@@ -67,9 +76,7 @@ def python(offers: tuple[str, ...] = ()) -> Language:
     )
 
 
-def language_of(unit: Unit) -> Language:
-    """Return how a unit's workers are made; packages that are not installed are not offered."""
-    if unit.language == "lua":
-        return LUA
+def packages_asked(unit: Unit) -> tuple[str, ...]:
+    """Return which packages beside the standard library a unit asks for."""
     asked = unit.all_modules()
-    return python(tuple(p for p in PACKAGES if p in asked and importlib.util.find_spec(p)))
+    return tuple(package for package in PACKAGES if package in asked)

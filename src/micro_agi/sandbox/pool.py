@@ -20,7 +20,8 @@ from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
-from micro_agi.sandbox.languages import LUA, Language, language_of
+from micro_agi.sandbox.languages import LUA, Language, packages_asked
+from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.modules import is_privileged
 from micro_agi.sandbox.unit import Unit
@@ -71,7 +72,7 @@ class Pool:
         self._without = without
         self._python = python
         self._language = language
-        self._others: dict[Language, Pool] = {}
+        self._others: dict[tuple[str, ...], Pool] = {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(workers)
@@ -177,19 +178,19 @@ class Pool:
 
     def _pool_for(self, unit: Unit) -> "Pool":
         """Return the pool of a unit's language, made when it is first asked for."""
-        language = language_of(unit)
-        if language == self._language:
+        if unit.language == self._language.name:
             return self
-        if language not in self._others:
-            self._others[language] = Pool(
+        asked = packages_asked(unit)
+        if asked not in self._others:
+            self._others[asked] = Pool(
                 host=self._host,
                 limits=self._python,
                 workers=self._workers,
                 minimum=self._minimum,
                 without=self._without,
-                language=language,
+                language=python_language(asked),
             )
-        return self._others[language]
+        return self._others[asked]
 
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
         alone = frame.unit.hash if self._language.one_unit else ""

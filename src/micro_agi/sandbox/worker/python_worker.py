@@ -291,8 +291,6 @@ def _empty(workspace: str) -> None:
 
 def serve_calls(workspace: str) -> None:
     """Be a worker: this process belongs to the parent's calls from here on."""
-    if workspace:
-        os.environ.update(HOME=workspace, TMPDIR=workspace)
     # What was loaded for us is not for guests to import.
     for name in [n for n in sys.modules if n.partition(".")[0] == "micro_agi"]:
         del sys.modules[name]

@@ -1,9 +1,9 @@
 """Fork locked CPython workers on request: the program `python -I -S -B python_zygote.py …`.
 
-Started with an empty environment, like the zygote of Lua. What tools commonly import is
-loaded here once, so a worker has it at no cost; the rest of the standard library stays
-readable. Where neither Landlock nor a root of our own hides the machine's files, there are
-no Python workers.
+Started without any variable of the agent's environment, like the zygote of Lua. What tools
+commonly import is loaded here once, so a worker has it at no cost; the rest of the standard
+library stays readable. Where neither Landlock nor a root of our own hides the machine's
+files, there are no Python workers.
 
 Arguments: control fd, memory bytes, layers to leave out, workspace bytes, workspace files,
 packages to offer (comma-separated), import paths.
@@ -49,7 +49,6 @@ PRELOADED = """
 ZONES = "/usr/share/zoneinfo"
 NEEDED = {"numpy": ("numpy", "numpy.libs"), "pandas": ("pandas", "dateutil", "pytz", "six.py")}
 """What has to be readable for a package; each in the directory the package is in."""
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SLACK_BYTES = 64 << 20
 PAGE_BYTES = 4096
 
@@ -70,8 +69,6 @@ def main() -> None:
     order = _order(sys.argv)
     control = socket.socket(fileno=order.control)
     null = os.open(os.devnull, os.O_RDWR)
-    # The numeric libraries start a thread for each core when they are loaded or first used.
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     _preload(order.packages)
     readable = _readable(order.packages)
     # What is ours was imported; guests find the standard library and what they asked for.
