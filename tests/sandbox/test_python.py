@@ -439,3 +439,15 @@ def test_python_is_refused_where_nothing_hides_the_files(without):
 
     with pytest.raises(SandboxUnavailable, match="cannot confine"):
         asyncio.run(call())
+
+
+def test_a_closed_pool_starts_no_workers_of_another_language():
+    unit = Unit(id="t:x", source="def handler(a): 1", method="handler", language="python")
+
+    async def call():
+        pool = Pool(host={})
+        await pool.close()
+        await pool.call(unit, [{}], context=root_context())
+
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        asyncio.run(call())

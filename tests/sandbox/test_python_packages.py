@@ -3,6 +3,7 @@
 import pytest
 
 from micro_agi.errors import ToolFailed
+from micro_agi.security.context import root_context
 from micro_agi.testing.sandbox import LuaBench
 
 pytest.importorskip("numpy", reason="numpy is an extra")
@@ -50,6 +51,15 @@ def handler(args):
     )
     assert frame[0] == {"k": "a", "n": 1, "on": "2026-01-02T00:00:00"}
     assert (column, sums, largest, missing) == ([1, 2], [1, 2], 2, None)
+
+
+def test_workers_do_not_draw_the_same_numbers(bench):
+    source = "import numpy\ndef handler(a): return numpy.random.rand()"
+    drawn = {
+        bench.python(source, {}, modules=("numpy",), context=root_context(session=name))
+        for name in ("one", "two", "three")
+    }
+    assert len(drawn) == 3
 
 
 def test_what_was_not_asked_for_is_not_there(bench):

@@ -37,6 +37,8 @@ KINDS = frozenset(
 
 
 WHERE_CHARACTERS = 300
+PRINTED_CHARACTERS = 40_000
+"""An honest worker cuts its output to less; a broken one does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +159,10 @@ def _without_print(message: list[Any], frame: Frame) -> list[Any]:
     """Take what the code printed out of a worker's last message."""
     match message:
         case [op, value, str(printed)] if op == RESULT:
-            frame.printed = printed
+            frame.printed = printed[:PRINTED_CHARACTERS]
             return [op, value]
         case [op, dict() as facts] if op == ERROR and isinstance(facts.get("printed"), str):
-            frame.printed = facts.pop("printed")
+            frame.printed = facts.pop("printed")[:PRINTED_CHARACTERS]
     return message
 
 

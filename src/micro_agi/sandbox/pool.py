@@ -180,6 +180,8 @@ class Pool:
         """Return the pool of a unit's language, made when it is first asked for."""
         if unit.language == self._language.name:
             return self
+        if self._closed:
+            raise SandboxUnavailable("the sandbox is closed")
         asked = packages_asked(unit)
         if asked not in self._others:
             self._others[asked] = Pool(

@@ -295,4 +295,7 @@ def serve_calls(workspace: str) -> None:
     for name in [n for n in sys.modules if n.partition(".")[0] == "micro_agi"]:
         del sys.modules[name]
     sys.argv = [MODULE]
+    # The standard library's generator starts anew in a forked process, numpy's does not.
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()
     Machine(workspace).run()
