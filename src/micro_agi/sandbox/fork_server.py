@@ -181,7 +181,8 @@ class ForkServer:
             self._control.shutdown(socket.SHUT_RDWR)
         async with self._one_at_a_time:
             self._control.close()
-        await asyncio.to_thread(_reap, self._process)
+        # Whoever closes may be cancelled; the process is waited for nonetheless.
+        await asyncio.shield(asyncio.to_thread(_reap, self._process))
 
 
 def _require_known_system() -> None:
@@ -255,7 +256,11 @@ async def _receive_handle(control: socket.socket, number: int) -> int | None:
             while True:
                 await readable.wait()
                 readable.clear()
-                answered, problem, handle = _take_handle(control)
+                try:
+                    answered, problem, handle = _take_handle(control)
+                except BlockingIOError:
+                    # The event was set once more for an answer that is taken already.
+                    continue
                 if answered == number:
                     break
                 if handle is not None:

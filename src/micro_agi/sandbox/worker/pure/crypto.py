@@ -7,7 +7,7 @@ for its process id first, which the filter punishes. So nonces come from the ker
 one operation that needs blinding, the RSA signature, does its arithmetic here.
 
 Answers begin with one letter: `VALID`, or the reason why not. Source: spec/runtime.md 6.6;
-decisions/0120-crypto-in-the-worker.md.
+decisions/0024-crypto-in-the-worker.md.
 """
 
 import os
