@@ -208,6 +208,7 @@ class Pool:
         tenant = Tenant(frame.context.session, frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
+            server = self._server
             # Waiting for a worker is not the call's fault.
             _restart_clock(frame)
             try:
@@ -215,13 +216,13 @@ class Pool:
             except LimitReached:
                 # The zygote takes its workers along, and that may show only now. A call
                 # that has had no effect yet can start again with a worker of the next one.
-                server = self._server
                 effects = frame.host_calls > 0
                 if not retry or effects or worker.lost != "ended":
                     raise
-                if server is not None and server.alive:
-                    raise
-                if server is not None:
+                # Whoever saw it first may have replaced the zygote already.
+                if server is not None and server is self._server:
+                    if server.alive:
+                        raise
                     await self._forget_server(server)
             finally:
                 self._give_back(worker)
@@ -306,9 +307,13 @@ class Pool:
         for _ in range(2):
             server = await self._running_server()
             try:
-                return await server.fork(frame_bytes=self._limits.frame_bytes)
+                worker = await server.fork(frame_bytes=self._limits.frame_bytes)
             except ZygoteLost:
                 await self._forget_server(server)
+                continue
+            if server is self._server:
+                return worker
+            worker.kill("the process that made it is gone")
         raise SandboxUnavailable(
             "the process that makes workers died twice",
             fix="`micro-agi doctor` shows what this machine offers",
