@@ -451,3 +451,26 @@ def test_a_closed_pool_starts_no_workers_of_another_language():
 
     with pytest.raises(SandboxUnavailable, match="closed"):
         asyncio.run(call())
+
+
+def test_a_level_that_failed_its_proof_runs_no_python_either():
+    async def refused():
+        pool = Pool(host={}, refused=dict.fromkeys("ABCD", "native/socket"))
+        unit = Unit(id="test:unit", source="def handler(a): return 1", language="python")
+        try:
+            with pytest.raises(SandboxUnavailable, match="is switched off"):
+                await pool.check(unit)
+        finally:
+            await pool.close()
+
+    asyncio.run(refused())
+
+
+def test_the_result_and_what_is_printed_share_one_limit(bench):
+    source = "def handler(a):\n    print('x' * 5000)\n    return 'y' * a['size']"
+    limits = dataclasses.replace(SHORT_PYTHON, result_bytes=10_000)
+    said = []
+    found = bench.python(source, {"size": 4900}, limits=limits, printed=said.append)
+    assert (len(found), len(said[0])) == (4900, 5001)
+    with pytest.raises(LimitReached, match="the result takes more than"):
+        bench.python(source, {"size": 5100}, limits=limits)

@@ -36,7 +36,7 @@ KINDS = frozenset(
 
 
 FRAMING_BYTES = 16
-"""Of a result's frame, beside the result and what was printed."""
+"""Of a result's frame, beside the result and what was printed, which share one limit."""
 WHERE_CHARACTERS = 300
 PRINTED_CHARACTERS = 40_000
 """An honest worker cuts its output to less; a broken one does not."""
@@ -154,7 +154,7 @@ async def converse(
             match message:
                 case [op, value] if op == RESULT:
                     # An honest worker has checked it already, and said so politely.
-                    if worker.frame_length > request.result_bytes + _beside_the_result(frame):
+                    if worker.frame_length > request.result_bytes + FRAMING_BYTES:
                         raise NotPlain(f"a result of {worker.frame_length} bytes")
                     result = plain(value, nesting=frame.limits.nesting, keep_bytes=keep_bytes)
                     worker.at_rest = True
@@ -176,10 +176,6 @@ async def converse(
         watch.cancel()
         worker.calls += 1
         worker.computed_s += frame.computed_s(loop.time())
-
-
-def _beside_the_result(frame: Frame) -> int:
-    return FRAMING_BYTES + len(frame.printed.encode())
 
 
 def _without_print(message: list[Any], frame: Frame) -> list[Any]:
