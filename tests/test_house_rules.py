@@ -46,9 +46,12 @@ def test_everything_is_caught_at_three_edges_only():
 
 
 def test_what_is_caught_to_clean_up_is_raised_again():
-    handed_to_its_caller = SOURCE / "store" / "writer.py"
+    handed_to_its_caller = {
+        SOURCE / "store" / "writer.py",
+        SOURCE / "sandbox" / "worker" / "python_worker.py",  # to the parent, as the guest's
+    }
     for file in FILES:
-        for node in ast.walk(code(file)) if file != handed_to_its_caller else ():
+        for node in ast.walk(code(file)) if file not in handed_to_its_caller else ():
             if isinstance(node, ast.ExceptHandler) and ast.unparse(node.type or node) == (
                 "BaseException"
             ):

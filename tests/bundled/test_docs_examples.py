@@ -3,6 +3,7 @@
 The convention is in the corpus' README: `-- run ARGS => RESULT` and its companions.
 """
 
+import ast
 import asyncio
 import json
 import re
@@ -26,7 +27,7 @@ from micro_agi.security.policy import Scope
 from micro_agi.tools.docs import Docs
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DIRECTIVE = re.compile(r"-- (part$|later: run|run|modules|hosts|host|now):? ?(.*)")
+DIRECTIVE = re.compile(r"(?:--|#) (part$|later: run|run|modules|hosts|host|now):? ?(.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class Example:
     hosts: tuple[str, ...] = ()
     part: bool = False
     later: bool = False
+    language: str = "lua"
 
 
 def outcome(text: str) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def lua_example(place: str, source: str) -> Example:
+def code_example(place: str, source: str, language: str) -> Example:
     lines: dict[str, list[str]] = {}
     for line in source.splitlines():
         found = DIRECTIVE.fullmatch(line)
@@ -81,6 +83,7 @@ def lua_example(place: str, source: str) -> Example:
         hosts=words(lines.get("hosts", [""])[0]),
         part="part" in lines,
         later="later: run" in lines,
+        language=language,
     )
 
 
@@ -91,6 +94,7 @@ def draft_example(place: str, draft: dict[str, Any]) -> Example:
         runs=tuple(Run(**test) for test in draft["tests"]),
         modules=tuple(draft.get("modules", ())),
         hosts=tuple(draft.get("hosts", ())),
+        language=draft.get("language", "lua"),
     )
 
 
@@ -99,8 +103,8 @@ def all_examples() -> list[Example]:
     for page in Docs().corpus.pages:
         for number, (language, text) in enumerate(FENCE.findall(page.body)):
             place = f"{page.path}#{number}"
-            if language == "lua":
-                found.append(lua_example(place, text))
+            if language in ("lua", "python"):
+                found.append(code_example(place, text, language))
             elif language == "json" and "source" in (draft := json.loads(text)):
                 found.append(draft_example(place, draft))
     return found
@@ -141,9 +145,17 @@ def unit_of(example: Example) -> Unit:
     return Unit(
         id=f"docs:{example.place}",
         source=example.source,
-        method="handler",
+        method=method_of(example),
         modules=example.modules,
+        language=example.language,
     )
+
+
+def method_of(example: Example) -> str:
+    if example.language == "lua":
+        return "handler"
+    functions = [n.name for n in ast.parse(example.source).body if isinstance(n, ast.FunctionDef)]
+    return "handler" if "handler" in functions else functions[-1]
 
 
 @pytest.mark.parametrize("example", WHOLE, ids=lambda e: e.place)

@@ -175,7 +175,7 @@ _ALL = (
     ),
     Kind(
         name="function.python",
-        summary="a function in Python, run in a locked worker; not available yet",
+        summary="a function in Python, run in a locked worker; with meta.type `tool`, a tool",
         fields=(
             Field("source", "text", required=True, summary="Python text"),
             METHOD,

@@ -36,7 +36,10 @@ KINDS = frozenset(
 
 
 FRAMING_BYTES = 16
-"""Of a result's frame, beside the result."""
+"""Of a result's frame, beside the result and what was printed, which share one limit."""
+WHERE_CHARACTERS = 300
+PRINTED_CHARACTERS = 40_000
+"""An honest worker cuts its output to less; a broken one does not."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +76,8 @@ class _Watch:
     """The timer of one call. It kills the worker; the reason tells which limit it was.
 
     At the total limit it also ends the wait for a host function. `asyncio.timeout_at` around
-    each host call would do the same for a fifth of what a host call costs.
+    each host call would do the same for a fifth of what a host call costs. Code that can be
+    interrupted gets a signal first, and some grace to give up.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, worker: Worker, frame: Frame) -> None:
@@ -85,6 +89,7 @@ class _Watch:
         self._task = task
         self._cancelled_before = task.cancelling()
         self._ended_a_wait = False
+        self.interrupted = False
         first = min(frame.started + frame.limits.wall_s, frame.ends)
         self._timer = loop.call_at(first, self._look)
 
@@ -105,7 +110,11 @@ class _Watch:
         now, frame = self._loop.time(), self._frame
         left = frame.limits.wall_s - frame.computed_s(now)
         # The loop's clock may be a tick early; less than a tick left is nothing left.
-        if left <= 0.001:
+        if left <= 0.001 and self._frame.unit.language == "python" and not self.interrupted:
+            self.interrupted = True
+            self._worker.interrupt()
+            self._timer = self._loop.call_at(now + frame.limits.grace_s, self._look)
+        elif left <= 0.001:
             self._worker.kill("wall")
         elif now >= frame.ends:
             self._worker.kill("total")
@@ -138,6 +147,10 @@ async def converse(
         worker.send(request.payload(worker.known))
         while True:
             message = await worker.receive()
+            if watch.interrupted:
+                raise _stopped(message, worker, frame)
+            if frame.unit.language == "python":
+                message = _without_print(message, frame)
             match message:
                 case [op, value] if op == RESULT:
                     # An honest worker has checked it already, and said so politely.
@@ -158,11 +171,37 @@ async def converse(
         worker.kill(f"it sent {problem}")
         raise _lost(worker.lost, frame) from problem
     except WorkerLost as lost:
-        raise _lost(lost.reason, frame) from lost
+        raise _lost("wall" if watch.interrupted else lost.reason, frame) from lost
     finally:
         watch.cancel()
         worker.calls += 1
         worker.computed_s += frame.computed_s(loop.time())
+
+
+def _without_print(message: list[Any], frame: Frame) -> list[Any]:
+    """Take what the code printed out of a worker's last message."""
+    match message:
+        case [op, value, str(printed)] if op == RESULT:
+            frame.printed = printed[:PRINTED_CHARACTERS]
+            return [op, value]
+        case [op, dict() as facts] if op == ERROR and isinstance(facts.get("printed"), str):
+            frame.printed = facts.pop("printed")[:PRINTED_CHARACTERS]
+    return message
+
+
+def _stopped(message: list[Any], worker: Worker, frame: Frame) -> ToolFailed:
+    """Build the error of a call that was interrupted; where it stood is worth knowing."""
+    match _without_print(message, frame):
+        case [op, dict() as facts] if op == ERROR:
+            worker.at_rest = True
+            where = str(facts.get("where") or "")[:WHERE_CHARACTERS]
+        case [op, _] if op == RESULT:
+            worker.at_rest = True
+            where = ""
+        case _:
+            worker.kill("wall")
+            where = ""
+    return _limit("wall", where or frame.unit.id, frame.limits)
 
 
 async def _perform(
@@ -210,7 +249,9 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
     limit = facts.get("limit")
     if limit in ("memory", "result"):
         return _limit(str(limit), frame.unit.id, frame.limits)
-    position, what = split_position(message)
+    # Only Lua writes the position into the message.
+    in_lua = frame.unit.language == "lua"
+    position, what = split_position(message) if in_lua else ("", message)
     kind = str(facts.get("kind") or "Internal")
     retryable = facts.get("retryable")
     return tool_failed(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.wire import READY
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
@@ -37,12 +38,6 @@ UNVERIFIED: Mapping[str, str] = {
 }
 """Levels without an implementation, and what would have to be shown before there is one."""
 
-PROGRAM = Path(__file__).parent / "worker" / "zygote.py"
-PACKAGES = (
-    *("micro_agi", "lupa", "jsonschema_rs", "cryptography"),
-    *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
-)
-"""Top-level packages the zygote imports; only their directories are importable there."""
 FORK = struct.Struct("<I")
 """A request: its number; the worker's socket comes with it."""
 FORKED = struct.Struct("<Ii")
@@ -86,11 +81,12 @@ class ForkServer:
         *,
         minimum: Level,
         without: frozenset[str] = frozenset(),
-        program: Path = PROGRAM,
+        language: Language = LUA,
+        program: Path | None = None,
     ) -> "ForkServer":
         """Start a zygote and wait until it is ready to fork.
 
-        `program` is another zygote than the usual one: `prove/compromised.py`.
+        `program` is another zygote than the language's: `prove/compromised.py`.
 
         Raises:
             SandboxUnavailable: it did not come up, or confines less than `minimum`.
@@ -103,13 +99,15 @@ class ForkServer:
         ours.setblocking(False)
         try:
             with theirs:
-                process = _execute(program, theirs.fileno(), limits, without)
+                process = _execute(
+                    program or language.program, theirs.fileno(), limits, without, language
+                )
         except OSError as error:
             ours.close()
             raise _out_of_something(error) from error
         try:
             hello = await asyncio.wait_for(_receive(ours, HELLO_BYTES), START_S)
-            isolation = _isolation(hello, minimum)
+            isolation = _isolation(hello, minimum, language)
         except BaseException:
             _end(process, ours)
             raise
@@ -205,12 +203,15 @@ def _require_known_system() -> None:
 
 
 def _execute(
-    program: Path, control: int, limits: Limits, without: frozenset[str]
+    program: Path, control: int, limits: Limits, without: frozenset[str], language: Language
 ) -> subprocess.Popen[bytes]:
     arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
+    if language.name == "python":
+        sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
+        arguments += [*sizes, ",".join(language.offers)]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
-        [sys.executable, "-I", "-S", str(program), *arguments, *_import_paths()],
-        env={},
+        [sys.executable, "-I", "-S", str(program), *arguments, *_import_paths(language)],
+        env=dict(language.environment),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -221,9 +222,9 @@ def _execute(
     )
 
 
-def _import_paths() -> list[str]:
+def _import_paths(language: Language) -> list[str]:
     paths: dict[str, None] = {}
-    for package in PACKAGES:
+    for package in language.needs:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise SandboxUnavailable(
@@ -297,12 +298,12 @@ def _out_of_something(error: OSError) -> SandboxUnavailable:
     )
 
 
-def _isolation(hello: bytes, minimum: Level) -> Isolation:
+def _isolation(hello: bytes, minimum: Level, language: Language) -> Isolation:
     """Read what the zygote says it has, and refuse what is less than policy asks."""
     lines = hello.decode().split("\n")
     layers = tuple(name for name in lines[0].split(",") if name)
     missing = tuple(lines[1:])
-    own_world = "namespaces" in layers and "empty root" in layers
+    own_world = "namespaces" in layers and language.root in layers
     fix = "`micro-agi doctor` explains the levels; a newer kernel or fewer restrictions may help"
     if "seccomp" not in layers:
         where = "; ".join(missing) or "the zygote ended before it could say"
@@ -312,6 +313,13 @@ def _isolation(hello: bytes, minimum: Level) -> Isolation:
         level = "A" if own_world else "B"
     elif own_world:
         level = "C"
+    if level > language.worst:
+        raise SandboxUnavailable(
+            f"this machine cannot confine {language.name} code: it reaches level {level}, "
+            f"and {language.worst} is the least that hides the files of this machine",
+            where="; ".join(missing),
+            fix="write the tool in lua, which is confined at every level",
+        )
     if level > minimum:
         raise SandboxUnavailable(
             f"the sandbox reaches isolation level {level}, and {minimum} is asked for",

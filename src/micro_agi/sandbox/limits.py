@@ -30,3 +30,20 @@ class Limits:
     """Host calls in one call, `print` included."""
     depth: int = 8
     """`funcs.call` inside `funcs.call`: how deep."""
+    grace_s: float = 2.0
+    """Seconds that Python code has to give up after it was interrupted."""
+    workspace_bytes: int = 64 << 20
+    """Of files in a Python worker's workspace. They live in memory. A property of the pool."""
+    workspace_files: int = 1000
+
+
+PYTHON = Limits(
+    wall_s=30.0,
+    total_s=120.0,
+    memory_bytes=1 << 30,
+    source_bytes=64_000,
+    args_bytes=1 << 20,
+    result_bytes=1 << 20,
+    frame_bytes=2 << 20,
+)
+"""What a call of Python code may use, unless the pool or the call says otherwise."""

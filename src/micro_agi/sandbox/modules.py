@@ -124,6 +124,17 @@ MODULES: Mapping[str, Module] = {
     "store": Module(doc="keys and values that last"),
 }
 
+PYTHON_MODULES: Mapping[str, Module] = {
+    "http_client": Module(
+        doc="HTTP requests, made by the runtime within the policies",
+        generated=True,
+        functions=_names("get post put delete head patch request request_batch HostError Response"),
+    ),
+    "numpy": Module(doc="arrays and numerics, if installed", generated=True),
+    "pandas": Module(doc="data frames, if installed", generated=True),
+}
+"""What Python tools may ask for; the standard library needs no grant."""
+
 ALWAYS = frozenset({"channel", "payload", "process"})
 """Accepted in any list of modules: the documents have them as globals everywhere."""
 

@@ -9,7 +9,7 @@ Source: spec/sandbox.md 6; DESIGN 7.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,9 @@ from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
-from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.languages import LUA, Language, packages_asked
+from micro_agi.sandbox.languages import python as python_language
+from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, CHECK
 from micro_agi.sandbox.worker_channel import Tenant, Worker
@@ -28,13 +30,10 @@ from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope
 
-SPARES = 2
-"""Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
 REFILL_AFTER_S = 0.005
 """Forking the next spare at once would compete with the first call of the one just taken:
 on one core, that made the call take 2 ms instead of 0.3."""
 IDLE_S = 30.0
-RETIRE_AFTER_CALLS = 5000
 RETIRE_AFTER_S = 30.0
 """Half of the worker's own CPU limit, so that limit never hits an innocent call."""
 RETIRE_AFTER_UNITS = 256
@@ -46,7 +45,10 @@ CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
 
 
 class Pool:
-    """All Lua workers of one runtime. `start` and `close` on the same event loop."""
+    """All workers of one runtime. `start` and `close` on the same event loop.
+
+    It runs Lua itself. The first unit in another language starts a pool for that one.
+    """
 
     def __init__(
         self,
@@ -57,12 +59,15 @@ class Pool:
         minimum: Level = "D",
         without: frozenset[str] = frozenset(),
         refused: Mapping[str, str] | None = None,
+        python: Limits = PYTHON,
+        language: Language = LUA,
     ) -> None:
         """Prepare a pool; nothing runs before `start`.
 
         `without` leaves layers out (`namespaces`, `landlock`, `seccomp`): for tests and
         measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
         `refused` are levels that failed their proof here, with what escaped.
+        `python` are the limits of Python units, `language` what this very pool runs.
         """
         self._host = {**time_functions(), **host}
         self._limits = limits or Limits()
@@ -70,6 +75,9 @@ class Pool:
         self._minimum: Level = minimum
         self._without = without
         self._refused = refused or {}
+        self._python = python
+        self._language = language
+        self._others: dict[tuple[str, ...], Pool] = {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(workers)
@@ -100,6 +108,8 @@ class Pool:
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.gather(self._refill, return_exceptions=True)
+        for other in self._others.values():
+            await other.close()
         for worker in (*self._spares, *self._idle, *self._busy):
             worker.kill("the pool was closed")
         self._spares.clear()
@@ -127,23 +137,31 @@ class Pool:
         context: CallContext,
         limits: Limits | None = None,
         keep_bytes: bool = False,
+        printed: Callable[[str], None] | None = None,
     ) -> Any:
         """Call a unit's method and return its first result as JSON.
 
         With `keep_bytes`, strings that are not UTF-8 stay bytes, for Lua calling Lua.
+        `printed` gets what Python code printed, if anything, whether it fails or not.
 
         Raises:
             ToolFailed: the code raised or returned an error; `failure.facts_of` has its facts.
             LimitReached: it used too much time, memory, output, depth or host calls.
             SandboxUnavailable: no worker could be started.
         """
+        if (pool := self._pool_for(unit)) is not self:
+            return await pool.call(unit, args, context=context, limits=limits, printed=printed)
         limits = limits or self._limits
         request = _request(CALL, unit, args, context, limits)
         frame = _frame(unit, context, limits)
-        if context.depth > 0:
-            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
-        async with self._places:
-            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+        try:
+            if context.depth > 0:
+                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+            async with self._places:
+                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+        finally:
+            if printed is not None and frame.printed:
+                printed(frame.printed)
 
     async def check(self, unit: Unit) -> None:
         """Parse a unit, run its chunk and find its method, without calling it.
@@ -152,6 +170,9 @@ class Pool:
             EntryInvalid: it does not parse, its chunk fails, or the method is missing.
             LimitReached: the chunk alone used too much.
         """
+        if (pool := self._pool_for(unit)) is not self:
+            await pool.check(unit)
+            return
         request = _request(CHECK, unit, (), CHECKER, self._limits)
         frame = _frame(unit, CHECKER, self._limits)
         try:
@@ -163,8 +184,28 @@ class Pool:
             where = error.where or unit.id
             raise EntryInvalid(error.what, where=where, fix="correct the source") from error
 
+    def _pool_for(self, unit: Unit) -> "Pool":
+        """Return the pool of a unit's language, made when it is first asked for."""
+        if unit.language == self._language.name:
+            return self
+        if self._closed:
+            raise SandboxUnavailable("the sandbox is closed")
+        asked = packages_asked(unit)
+        if asked not in self._others:
+            self._others[asked] = Pool(
+                host=self._host,
+                limits=self._python,
+                workers=self._workers,
+                minimum=self._minimum,
+                without=self._without,
+                refused=self._refused,
+                language=python_language(asked),
+            )
+        return self._others[asked]
+
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
-        tenant = Tenant(frame.context.session, frame.unit.privileged)
+        alone = frame.unit.hash if self._language.one_unit else ""
+        tenant = Tenant(frame.context.session, frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
             server = self._server
@@ -217,7 +258,7 @@ class Pool:
     def _give_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
         worn = (
-            worker.calls >= RETIRE_AFTER_CALLS
+            worker.calls >= self._language.retire_after_calls
             or worker.computed_s >= RETIRE_AFTER_S
             or len(worker.known) >= RETIRE_AFTER_UNITS
         )
@@ -249,7 +290,7 @@ class Pool:
 
     async def _make_spares(self) -> None:
         self._spares = [w for w in self._spares if not w.lost]
-        while len(self._spares) < SPARES and not self._closed:
+        while len(self._spares) < self._language.spares and not self._closed:
             try:
                 worker = await self._fork()
             except SandboxUnavailable:
@@ -284,7 +325,10 @@ class Pool:
                 raise SandboxUnavailable("the sandbox is closed")
             if self._server is None:
                 server = await ForkServer.start(
-                    self._limits, minimum=self._minimum, without=self._without
+                    self._limits,
+                    minimum=self._minimum,
+                    without=self._without,
+                    language=self._language,
                 )
                 level = server.isolation.level
                 if level in self._refused:

@@ -1,11 +1,11 @@
-"""Describe what a worker runs: a chunk of Lua, its method, its grants and its imports.
+"""Describe what a worker runs: a chunk of Lua or Python, its method, its grants and its imports.
 
 A unit is content-addressed. Workers keep compiled chunks by hash, so two entries with the
 same content share one, and a changed entry can never run old code.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from micro_agi.sandbox.modules import is_privileged
 from micro_agi.values import content_hash
@@ -13,7 +13,7 @@ from micro_agi.values import content_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One entry with code: `function.lua`, `library.lua` or `process.lua`."""
+    """One entry with code: `function.lua`, `function.python`, `library.lua`, `process.lua`."""
 
     id: str
     """Registry id; it names the chunk in error messages."""
@@ -24,6 +24,7 @@ class Unit:
     """Granted modules: the only ones that exist for the chunk."""
     imports: tuple[tuple[str, "Unit"], ...] = ()
     """Alias and unit of each import."""
+    language: Literal["lua", "python"] = "lua"
     hash: str = ""
     """Of all the above; computed when not given."""
     granted: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -47,6 +48,7 @@ class Unit:
     def _content(self) -> dict[str, Any]:
         imports = [[alias, unit.hash] for alias, unit in self.imports]
         facts = {"id": self.id, "source": self.source, "method": self.method}
+        facts["language"] = self.language
         return {**facts, "modules": list(self.modules), "imports": imports}
 
     def all_units(self) -> dict[str, "Unit"]:

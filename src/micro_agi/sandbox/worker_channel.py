@@ -42,6 +42,8 @@ class Tenant(NamedTuple):
 
     session: str
     privileged: bool
+    unit: str = ""
+    """Hash of the only unit it serves, where guests can change the interpreter for good."""
 
 
 class WorkerLost(Exception):
@@ -154,6 +156,12 @@ class Worker:
         self._channel.close()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(WorkerLost(reason))
+
+    def interrupt(self) -> None:
+        """Ask the code in the worker to stop; it may ignore that."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGINT)
 
     def _on_writable(self) -> None:
         try:

@@ -1,11 +1,12 @@
 """A sandbox for tests: real locked workers behind one synchronous object."""
 
 import asyncio
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from micro_agi.sandbox.host.calls import HostFunction
-from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.modules import MODULES
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
@@ -13,6 +14,9 @@ from micro_agi.security.context import CallContext, root_context
 
 SHORT = Limits(wall_s=0.5, total_s=5.0)
 """Enough for any test's code, even on a busy machine; a runaway is stopped soon."""
+
+
+SHORT_PYTHON = dataclasses.replace(PYTHON, wall_s=2.0, total_s=10.0, grace_s=0.3)
 
 
 class LuaBench:
@@ -28,7 +32,9 @@ class LuaBench:
     ) -> None:
         self._runner = asyncio.Runner()
         self.loop = self._runner.get_loop()
-        self.pool = Pool(host=host or {}, limits=limits, workers=workers, without=without)
+        self.pool = Pool(
+            host=host or {}, limits=limits, workers=workers, without=without, python=SHORT_PYTHON
+        )
         self.wait(self.pool.start())
 
     def wait(self, coroutine: Any) -> Any:
@@ -49,6 +55,31 @@ class LuaBench:
         unit = Unit(id="test:unit", source=source, method=method, modules=modules, imports=imports)
         context = context or root_context()
         return self.wait(self.pool.call(unit, args, context=context, limits=limits))
+
+    def python(
+        self,
+        source: str,
+        *args: Any,
+        modules: tuple[str, ...] = (),
+        imports: tuple[tuple[str, Unit], ...] = (),
+        method: str = "handler",
+        context: CallContext | None = None,
+        limits: Limits | None = None,
+        printed: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Call a function of a Python source as the unit `test:unit` and return its result."""
+        unit = Unit(
+            id="test:unit",
+            source=source,
+            method=method,
+            modules=modules,
+            imports=imports,
+            language="python",
+        )
+        context = context or root_context()
+        return self.wait(
+            self.pool.call(unit, args, context=context, limits=limits, printed=printed)
+        )
 
     def value(self, expression: str, **options: Any) -> Any:
         """Return what a Lua expression list gives, as a list; every built module is granted."""

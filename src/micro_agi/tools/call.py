@@ -21,6 +21,7 @@ from micro_agi.messages import (
     ToolCallStarted,
     ToolSpec,
 )
+from micro_agi.sandbox.failure import facts_of
 from micro_agi.security.context import CallContext
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.functions import Functions
@@ -92,10 +93,13 @@ class ToolCaller:
             watch.pause(asking=isinstance(event, ApprovalAsked))
             await emit(event)
 
+        printed: list[str] = []
         try:
-            value = await self._value(call, tools, context, approvals, emit_and_watch)
+            value = await self._value(
+                call, tools, context, approvals, emit_and_watch, printed.append
+            )
         except MicroAgiError as error:
-            return failed_call(call, tool, error, watch.seconds())
+            return failed_call(call, tool, error, watch.seconds(), printed="".join(printed))
         except Exception as error:  # noqa: BLE001 - the edge of one tool call: say it, go on
             bug = ToolFailed(
                 f"the tool failed inside the runtime: {type(error).__name__}: {error}",
@@ -104,6 +108,8 @@ class ToolCaller:
             )
             return failed_call(call, tool, bug, watch.seconds())
         text = value if isinstance(value, str) else as_text(value)
+        if printed:
+            text = f"{text}\n\nprinted:\n{''.join(printed)}"
         shown = await self._results.shown(text)
         return ToolCallFinished(
             call_id=call.id,
@@ -122,6 +128,7 @@ class ToolCaller:
         context: CallContext,
         approvals: Approvals,
         emit: Emit,
+        printed: Callable[[str], None],
     ) -> Any:
         spec = tools.get(call.name)
         if spec is None:
@@ -141,6 +148,7 @@ class ToolCaller:
             ),
             approvals=approvals,
             emit=emit,
+            printed=printed,
         )
 
     def validate(self, spec: ToolSpec, arguments: Any) -> None:
@@ -187,10 +195,15 @@ class _Stopwatch:
 
 
 def failed_call(
-    call: ToolCall, tool: str, error: MicroAgiError, duration_s: float = 0.0
+    call: ToolCall,
+    tool: str,
+    error: MicroAgiError,
+    duration_s: float = 0.0,
+    *,
+    printed: str = "",
 ) -> ToolCallFinished:
     """Return the outcome of a call that failed, with the error as the model reads it."""
-    facts = dict(error.as_dict())
+    facts = {**error.as_dict(), **_python_facts(error, printed)}
     return ToolCallFinished(
         call_id=call.id,
         name=call.name,
@@ -199,6 +212,14 @@ def failed_call(
         error=facts,
         duration_s=duration_s,
     )
+
+
+def _python_facts(error: MicroAgiError, printed: str) -> dict[str, str]:
+    """Return what Python code leaves behind when it fails: its own frames, and its prints."""
+    details = facts_of(error).details
+    trace = details.get("traceback") if isinstance(details, Mapping) else None
+    left = {"traceback": trace if isinstance(trace, str) else "", "printed": printed}
+    return {name: text for name, text in left.items() if text}
 
 
 def call_key(context: CallContext, call: ToolCall) -> str:

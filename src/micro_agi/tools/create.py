@@ -8,6 +8,7 @@ door asks the policy again at the write, and the worker confines whatever passed
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,14 +17,15 @@ from typing import Any
 from micro_agi.errors import DraftRefused, EntryNotFound, MicroAgiError, PolicyDenied, ToolFailed
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
+from micro_agi.sandbox.modules import PYTHON_MODULES
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope, denial
+from micro_agi.tools import lua_source, python_schema, python_source
 from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.call import as_text, validator_for
 from micro_agi.tools.functions import Functions, check_generated_modules
-from micro_agi.tools.lua_source import findings
 from micro_agi.tools.resolve import input_schema, visible_name
 from micro_agi.values import canonical_json
 
@@ -32,12 +34,14 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_SOURCE_CHARS = 16_000
 """Seed 000's MAX_SOURCE_LEN."""
 MAX_TESTS = 32
-KINDS = {"lua": "function.lua"}
+KINDS = {"lua": "function.lua", "python": "function.python"}
 INPUT_KEYS = (
     *("name", "description", "source", "modules", "hosts", "input_schema", "tests"),
     *("language", "expected_revision", "imports"),
 )
 
+
+FINDINGS = {"lua": lua_source.findings, "python": python_source.findings}
 
 Tests = tuple[Mapping[str, Any], ...]
 
@@ -49,6 +53,9 @@ class Draft:
     name: str
     description: str
     source: str
+    language: str = "lua"
+    method: str = "handler"
+    """The function that a call runs."""
     modules: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     schema: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +73,7 @@ class Draft:
         data: dict[str, Any] = {
             "source": self.source,
             "modules": list(self.modules),
-            "method": "handler",
+            "method": self.method,
         }
         extra: dict[str, Any] = {
             "hosts": list(self.hosts),
@@ -76,7 +83,7 @@ class Draft:
         data |= {key: value for key, value in extra.items() if value}
         return Entry(
             id=self.id,
-            kind="function.lua",
+            kind=KINDS[self.language],
             meta={
                 "type": "tool",
                 "title": self.name,
@@ -129,6 +136,12 @@ class Gate:
         changed the tool in between.
         """
         old = self._existing(draft.id)
+        if old is not None and old.kind != KINDS[draft.language]:
+            raise _refused(
+                "shape",
+                f"`{draft.id}` is a {old.kind}, and a tool keeps its language",
+                "write it in the same language, or choose another name",
+            )
         # Only a person may drop a test: an agent's update keeps those it replaces.
         own = draft.tests
         kept = () if context.root else tuple(t for t in tests_of(old) if t not in own)
@@ -171,7 +184,7 @@ class Gate:
 
     def _check_grants(self, draft: Draft, entry: Entry) -> None:
         with _step("grants"):
-            check_generated_modules(draft.id, draft.modules)
+            check_generated_modules(draft.id, draft.modules, KINDS[draft.language])
             declared_hosts(entry)
         if draft.hosts and "http_client" not in draft.modules:
             raise _refused(
@@ -189,7 +202,9 @@ class Gate:
     async def _check_source(self, draft: Draft, entry: Entry) -> None:
         with _step("source"):
             await self._pool.check(self._functions.draft_unit(entry))
-        problems = findings(draft.source, modules=draft.modules, imports=draft.imports)
+        problems = FINDINGS[draft.language](
+            draft.source, modules=draft.modules, imports=draft.imports
+        )
         if problems:
             raise _refused(
                 "source",
@@ -289,7 +304,7 @@ def parse_draft(value: Any) -> Draft:
         )
     language = value.get("language") or "lua"
     if language not in KINDS:
-        raise _refused("shape", f"language `{language}` is not available", "write it in lua")
+        raise _refused("shape", f"language `{language}` is not available", "lua or python")
     name = value.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise _refused(
@@ -298,17 +313,38 @@ def parse_draft(value: Any) -> Draft:
             "use a lower-case letter, then up to 63 of a-z, 0-9 and _",
         )
     revision = value.get("expected_revision")
+    source = _source(value)
+    method, schema = _python(value, name, source) if language == "python" else ("handler", None)
+    modules = _list(value, "modules", str)
+    if language == "python":
+        # The standard library needs no grant, so asking for a part of it does no harm.
+        modules = [m for m in modules if m in PYTHON_MODULES or m not in sys.stdlib_module_names]
     return Draft(
         name=name,
         description=_text(value, "description"),
-        source=_source(value),
-        modules=tuple(_list(value, "modules", str)),
+        source=source,
+        language=language,
+        method=method,
+        modules=tuple(modules),
         hosts=tuple(_list(value, "hosts", str)),
-        schema=_schema(value),
+        schema=_schema(value) if schema is None else schema,
         tests=_tests(value),
         imports=_imports(value),
         expected_revision=revision if isinstance(revision, int) else None,
     )
+
+
+def _python(
+    value: Mapping[str, Any], name: str, source: str
+) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the function of a Python source and, unless one is given, its schema."""
+    with _step("source"):
+        tree = python_source.parse(source)
+        function = python_source.function_of(tree, name)
+        given = value.get("input_schema") is not None
+        if given or function.name == python_source.HANDLER:
+            return function.name, None
+        return function.name, python_schema.schema_of(tree, function)
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

@@ -1,20 +1,20 @@
 """Call a function entry: find it, work out what it may do, run it.
 
-Lua runs in a locked worker, native functions in this process; both get the context of
+Lua and Python run in locked workers, native functions in this process; both get the context of
 exactly this call. What a function may do beyond its caller's scope is settled here and
 nowhere else: the operator's entries have the modules and hosts that the operator wrote,
 generated ones only the modules every tool may have and what a person granted.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from micro_agi.errors import EntryInvalid, LimitReached
 from micro_agi.messages import ApprovalAnswered, ApprovalAsked
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.sandbox.modules import MODULES, is_privileged
+from micro_agi.sandbox.modules import MODULES, PYTHON_MODULES, is_privileged
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.context import CallContext
@@ -24,6 +24,8 @@ from micro_agi.values import content_hash, nearest
 
 MAX_DEPTH = 8
 """Nested `funcs.call`s: enough for any honest use, and a loop ends quickly."""
+
+IN_THE_SANDBOX = frozenset({"function.lua", "function.python"})
 
 REACHES_OUTSIDE = frozenset({"http_client"})
 """Modules of generated tools whose functions have effects outside this machine's runtime."""
@@ -61,11 +63,12 @@ class Functions:
         approvals: Approvals | None = None,
         emit: Emit = unheard,
         keep_bytes: bool = False,
+        printed: Callable[[str], None] | None = None,
     ) -> Any:
         """Call an entry and return its JSON value.
 
         Without `approvals`, what no policy answers is refused: a question cannot arise
-        inside a running call.
+        inside a running call. `printed` gets what Python code printed.
         Raises: EntryNotFound, EntryInvalid, PolicyDenied, ToolFailed, LimitReached.
         """
         snapshot = self.registry.snapshot()
@@ -83,16 +86,20 @@ class Functions:
         grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
         if grants.policies:
             context = context.narrowed(grants=grants)
-        if entry.kind == "function.lua":
+        if entry.kind in IN_THE_SANDBOX:
             return await self._pool.call(
-                self.unit(entry, snapshot), arguments, context=context, keep_bytes=keep_bytes
+                self.unit(entry, snapshot),
+                arguments,
+                context=context,
+                keep_bytes=keep_bytes,
+                printed=printed,
             )
         if entry.kind == "function.native":
             return await self._native(entry)(arguments[0] if arguments else {}, context)
         raise EntryInvalid(
             f"`{entry_id}` is a `{entry.kind}`, which cannot be called",
             where=entry_id,
-            fix="call an entry of kind function.lua or function.native",
+            fix="call an entry of kind function.lua, function.python or function.native",
         )
 
     def is_operators(self, entry: Entry) -> bool:
@@ -102,11 +109,12 @@ class Functions:
     def replayable(self, entry: Entry) -> bool:
         """Whether the entry can have no effect outside.
 
-        Lua is judged by what it is granted; for a native function its program says so.
+        Code in the sandbox is judged by what it is granted; for a native function its
+        program says so.
         """
         if entry.kind == "function.native":
             return entry.data.get("replayable") is True
-        if entry.kind != "function.lua" or entry.data.get("imports"):
+        if entry.kind not in IN_THE_SANDBOX or entry.data.get("imports"):
             return False
         modules = modules_of(entry)
         return not is_privileged(modules) and REACHES_OUTSIDE.isdisjoint(modules)
@@ -138,10 +146,17 @@ class Functions:
         modules = modules_of(entry)
         trusted = self.is_operators(entry)
         if not trusted:
-            check_generated_modules(entry.id, modules)
+            check_generated_modules(entry.id, modules, entry.kind)
+        language: Literal["lua", "python"] = "python" if entry.kind == "function.python" else "lua"
         imports = []
         for alias, target in imports_of(entry).items():
             unit = self._unit(snapshot.get(target), snapshot, (*path, entry.id))
+            if unit.language != language:
+                raise EntryInvalid(
+                    f"`{entry.id}` is {language} and imports `{target}`, which is {unit.language}",
+                    where=f"{entry.id} at data.imports.{alias}",
+                    fix="import code of the same language",
+                )
             beyond = set(unit.modules) - set(modules)
             if not trusted and beyond:
                 raise EntryInvalid(
@@ -160,6 +175,7 @@ class Functions:
                 method=str(entry.data.get("method") or ""),
                 modules=modules,
                 imports=tuple(imports),
+                language=language,
                 hash=key,
             )
         return self._units[key]
@@ -169,11 +185,11 @@ class Functions:
         return self._unit(entry, self.registry.snapshot(), ())
 
     async def admit(self, entry: Entry) -> None:
-        """Refuse an entry whose Lua does not load: the registry's door asks this.
+        """Refuse an entry whose code does not load: the registry's door asks this.
 
         Raises: EntryInvalid with the line.
         """
-        if entry.kind == "function.lua" and not self.is_operators(entry):
+        if entry.kind in IN_THE_SANDBOX and not self.is_operators(entry):
             await self._pool.check(self.draft_unit(entry))
 
 
@@ -196,12 +212,13 @@ def imports_of(entry: Entry) -> dict[str, str]:
     }
 
 
-def check_generated_modules(where: str, modules: Sequence[str]) -> None:
+def check_generated_modules(where: str, modules: Sequence[str], kind: str = "function.lua") -> None:
     """Refuse a module that tools written by an agent may not have.
 
     Raises: EntryInvalid naming those they may have.
     """
-    allowed = sorted(name for name, module in MODULES.items() if module.generated)
+    known = PYTHON_MODULES if kind == "function.python" else MODULES
+    allowed = sorted(name for name, module in known.items() if module.generated)
     for number, module in enumerate(modules):
         if module not in allowed:
             near = nearest(module, allowed, count=1)

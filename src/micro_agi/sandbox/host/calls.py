@@ -38,6 +38,8 @@ class Frame(msgspec.Struct, kw_only=True):
     waited_s: float = 0.0
     """Seconds spent in finished host calls; they do not count as computing."""
     host_calls: int = 0
+    printed: str = ""
+    """What the code printed, where the worker captures it (Python)."""
 
     def computed_s(self, now: float) -> float:
         """Seconds the worker itself has used."""

@@ -36,10 +36,10 @@ FAMILIES: Mapping[str, str] = {
     "ssrf": "requests to where a tool may not go",
 }
 ABSENT: Mapping[str, str] = {
-    "python": "CPython with ctypes: there are no Python workers yet",
-    "workspace": "paths out of a workspace: only Python workers have one",
+    "python": "CPython with ctypes: run by the tests, in tests/sandbox/escapes_python",
+    "workspace": "paths out of a Python worker's workspace: run by the tests, there as well",
 }
-"""Families without attacks, and why."""
+"""Families that are not attacked from here, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

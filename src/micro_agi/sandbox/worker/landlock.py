@@ -8,8 +8,10 @@ Source: spec/sandbox.md 7, trap 6; the kernel's Landlock documentation, ABI 1 to
 
 import os
 import struct
+from collections.abc import Iterable
 
 from micro_agi.sandbox.worker.syscalls import (
+    LANDLOCK_ADD_RULE,
     LANDLOCK_CREATE_RULESET,
     LANDLOCK_RESTRICT_SELF,
     LIBC,
@@ -22,6 +24,23 @@ BASIC_FILE_RIGHTS = (1 << 13) - 1
 LATER_FILE_RIGHTS = ((2, 1 << 13), (3, 1 << 14), (5, 1 << 15))
 TCP_BIND_AND_CONNECT = 3
 ABSTRACT_SOCKETS_AND_SIGNALS = 3
+BENEATH = 1
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIRECTORY = 1, 2, 4, 8
+REMOVE, MAKE_DIRECTORY, MAKE_FILE = 16 | 32, 128, 256
+RENAME_ACROSS, TRUNCATE = 1 << 13, 1 << 14
+READ = EXECUTE | READ_FILE | READ_DIRECTORY
+WORK = (
+    READ_FILE
+    | READ_DIRECTORY
+    | WRITE_FILE
+    | REMOVE
+    | MAKE_DIRECTORY
+    | MAKE_FILE
+    | RENAME_ACROSS
+    | TRUNCATE
+)
+FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
+"""Those that mean something for a path that is no directory; others are refused there."""
 # The size of the attribute the kernel knows: files, then network, then scopes.
 SIZES = ((6, 24), (4, 16), (1, 8))
 
@@ -33,6 +52,11 @@ def version() -> int:
 
 def deny_everything(abi: int) -> None:
     """Restrict this process, for ever, to a rule set that allows nothing."""
+    restrict(abi)
+
+
+def restrict(abi: int, *, readable: Iterable[str] = (), writable: Iterable[str] = ()) -> None:
+    """Restrict this process, for ever, to reading some trees and working in others."""
     files = BASIC_FILE_RIGHTS
     for since, bit in LATER_FILE_RIGHTS:
         files |= bit if abi >= since else 0
@@ -44,7 +68,22 @@ def deny_everything(abi: int) -> None:
     if ruleset < 0:
         raise fail("landlock_create_ruleset")
     try:
+        for rights, paths in ((READ, readable), (WORK, writable)):
+            for path in paths:
+                _allow(ruleset, path, rights & files)
         if LIBC.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
             raise fail("landlock_restrict_self")
     finally:
         os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not os.path.isdir(path):
+            rights &= FILE_RIGHTS
+        rule = struct.pack("<Qi", rights, handle)
+        if LIBC.syscall(LANDLOCK_ADD_RULE, ruleset, BENEATH, rule, 0) != 0:
+            raise fail("landlock_add_rule")
+    finally:
+        os.close(handle)

@@ -54,13 +54,8 @@ def lock(plan: Lock) -> None:
     """Give up everything but fd 0, fd 1 and memory."""
     for kind in ZERO_LIMITS:
         resource.setrlimit(kind, (0, 0))
-    prctl(PR_SET_DUMPABLE, 0)
-    _drop_privileges(plan.machine)
-    # After the change of user, which clears it.
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != plan.zygote:
-        os._exit(1)
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _become_nobody()
+    seal(plan.machine, plan.zygote)
     if plan.landlock_abi:
         landlock.deny_everything(plan.landlock_abi)
     resource.setrlimit(resource.RLIMIT_AS, (plan.address_bytes, plan.address_bytes))
@@ -69,8 +64,18 @@ def lock(plan: Lock) -> None:
     seccomp.install(plan.machine, plan.filter_code)
 
 
-def _drop_privileges(machine: Machine) -> None:
-    """Become nobody where root can, and drop every capability in any case.
+def seal(machine: Machine, zygote: int) -> None:
+    """Give up privileges for ever; die with the zygote. Call it after any change of user."""
+    prctl(PR_SET_DUMPABLE, 0)
+    _drop_capabilities(machine)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != zygote:
+        os._exit(1)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _become_nobody() -> None:
+    """Become nobody where root can.
 
     In a user namespace there is no nobody to become: the one mapped user has no power
     outside, and loses its capabilities inside here.
@@ -82,6 +87,9 @@ def _drop_privileges(machine: Machine) -> None:
             os.setresuid(NOBODY, NOBODY, NOBODY)
         except OSError:
             pass
+
+
+def _drop_capabilities(machine: Machine) -> None:
     header = struct.pack("<Ii", CAPABILITY_VERSION_3, 0)
     if LIBC.syscall(machine.numbers["capset"], header, bytes(24)) != 0:
         raise OSError("capabilities could not be dropped")

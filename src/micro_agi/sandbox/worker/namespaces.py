@@ -45,21 +45,22 @@ def unshare() -> tuple[bool, str]:
 
 def enter_empty_root(machine: Machine) -> None:
     """Replace `/` by an empty read-only tmpfs. Open file descriptors stay usable."""
-    _mount(None, b"/", None, RECURSIVE | PRIVATE)
+    mount(None, b"/", None, RECURSIVE | PRIVATE)
     # Any directory that exists will do as the place for the new root.
     place = b"/tmp" if os.path.isdir("/tmp") else b"/dev"  # noqa: S108 - only a mount point
-    _mount(b"none", place, b"tmpfs", INERT, b"size=4k,nr_inodes=4,mode=0555")
+    mount(b"none", place, b"tmpfs", INERT, b"size=4k,nr_inodes=4,mode=0555")
     os.chdir(place)
     if LIBC.syscall(machine.numbers["pivot_root"], b".", b".") != 0:
         raise fail("pivot_root")
     if LIBC.umount2(b".", DETACH) != 0:
         raise fail("umount2")
     os.chdir("/")
-    _mount(b"none", b"/", None, REMOUNT | READ_ONLY | INERT)
+    mount(b"none", b"/", None, REMOUNT | READ_ONLY | INERT)
 
 
-def _mount(
+def mount(
     source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None
 ) -> None:
+    """Mount a file system, or change how one is mounted; raise when the kernel refuses."""
     if LIBC.mount(source, target, kind, flags, data) != 0:
         raise fail("mount")

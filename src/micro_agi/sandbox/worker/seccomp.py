@@ -8,6 +8,7 @@ Source: spec/sandbox.md 2.2, 2.3 (43 of 43 forbidden calls die) and 6.
 
 import ctypes
 import struct
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from micro_agi.sandbox.worker.syscalls import LIBC, PR_GET_SECCOMP, Machine, fail
@@ -33,11 +34,20 @@ Instruction = tuple[int, int, int, int]
 
 
 class Check(NamedTuple):
-    """A condition on the low half of one argument."""
+    """A condition on half of one argument: the low one, or the high one."""
 
     argument: int
     test: Literal["equal", "any bit", "no bit"]
     value: int
+    high: bool = False
+
+
+class Rule(NamedTuple):
+    """What to do with one system call whose arguments pass every check."""
+
+    name: str
+    action: int = ALLOW
+    checks: tuple[Check, ...] = ()
 
 
 UNCONDITIONAL = (
@@ -58,7 +68,13 @@ def available() -> bool:
 
 
 def program(machine: Machine) -> bytes:
-    """Assemble the filter. The architecture and the x32 bit are checked before any number."""
+    """Assemble the filter of a Lua worker."""
+    rules = [Rule(name, checks=checks) for name, checks in CONDITIONAL]
+    return assemble(machine, [*rules, *map(Rule, UNCONDITIONAL)], otherwise=KILL_PROCESS)
+
+
+def assemble(machine: Machine, rules: Iterable[Rule], *, otherwise: int) -> bytes:
+    """Assemble a filter. The architecture and the x32 bit are checked before any number."""
     code: list[Instruction] = [
         (LOAD, 0, 0, ARCH_OFFSET),
         (JUMP_EQUAL, 1, 0, machine.audit),
@@ -67,31 +83,31 @@ def program(machine: Machine) -> bytes:
     ]
     if machine.has_x32:
         code += [(JUMP_AT_LEAST, 0, 1, X32_BIT), (RETURN, 0, 0, KILL_PROCESS)]
-    rules = (*CONDITIONAL, *((name, ()) for name in UNCONDITIONAL))
-    for name, checks in rules:
-        body = _body(checks)
-        # Only a taken branch reaches the body, and it returns; so the accumulator still
-        # holds the number when the next rule compares.
-        code += [(JUMP_EQUAL, 0, len(body), machine.numbers[name]), *body]
-    code.append((RETURN, 0, 0, KILL_PROCESS))
+    for rule in rules:
+        body = _body(rule)
+        # A body returns, or it loads the number again and leaves the call to a later rule;
+        # so the accumulator always holds the number when the next rule compares.
+        code += [(JUMP_EQUAL, 0, len(body), machine.numbers[rule.name]), *body]
+    code.append((RETURN, 0, 0, otherwise))
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in code)
 
 
-def _body(checks: tuple[Check, ...]) -> list[Instruction]:
+def _body(rule: Rule) -> list[Instruction]:
     body: list[Instruction] = []
+    checks = rule.checks
     for n, check in enumerate(checks):
-        # After this comparison: two instructions for each later check, then the allow.
-        to_kill = 2 * (len(checks) - n - 1) + 1
-        body.append((LOAD, 0, 0, 16 + 8 * check.argument))
+        # After this comparison: two instructions for each later check, then the action.
+        to_miss = 2 * (len(checks) - n - 1) + 1
+        body.append((LOAD, 0, 0, 16 + 8 * check.argument + 4 * check.high))
         if check.test == "equal":
-            body.append((JUMP_EQUAL, 0, to_kill, check.value))
+            body.append((JUMP_EQUAL, 0, to_miss, check.value))
         elif check.test == "any bit":
-            body.append((JUMP_BITS, 0, to_kill, check.value))
+            body.append((JUMP_BITS, 0, to_miss, check.value))
         else:
-            body.append((JUMP_BITS, to_kill, 0, check.value))
-    body.append((RETURN, 0, 0, ALLOW))
+            body.append((JUMP_BITS, to_miss, 0, check.value))
+    body.append((RETURN, 0, 0, rule.action))
     if checks:
-        body.append((RETURN, 0, 0, KILL_PROCESS))
+        body.append((LOAD, 0, 0, NUMBER_OFFSET))
     return body
 
 

@@ -20,6 +20,7 @@ LIBC.prctl.argtypes = [ctypes.c_int, *([ctypes.c_ulong] * 4)]
 
 # The same on every machine: the tables were merged from number 424 on.
 LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_ADD_RULE = 445
 LANDLOCK_RESTRICT_SELF = 446
 
 PR_SET_PDEATHSIG = 1

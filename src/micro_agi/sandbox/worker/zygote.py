@@ -1,4 +1,4 @@
-"""Fork locked Lua workers on request: the program `python -I -S -B zygote.py …`.
+"""Fork locked Lua workers on request: the program `python -I -S zygote.py …`.
 
 The parent starts it with an empty environment and never forks itself, because its own
 memory holds keys. Everything a worker needs is loaded and compiled here, before the
@@ -10,14 +10,11 @@ Arguments: control fd, heap bytes, layers to leave out (comma-separated), import
 Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 """
 
-import array
-import errno
 import gc
 import os
 import platform
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +23,10 @@ from pathlib import Path
 sys.path.extend(sys.argv[4:])
 
 from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp
+from micro_agi.sandbox.worker.forking import Layers, continue_inside, forked, serve_forks
 from micro_agi.sandbox.worker.lockdown import Lock, lock
 from micro_agi.sandbox.worker.syscalls import (
     PR_SET_DUMPABLE,
-    PR_SET_PDEATHSIG,
     prctl,
     this_machine,
 )
@@ -38,30 +35,11 @@ PAGE_BYTES = 4096
 SLACK_BYTES = 64 << 20
 """Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
 CPU_S = 60
-FAILED = 1
-NO_PROBLEM = struct.pack("<i", 0)
 
 Prepare = Callable[[int], Callable[[], None]]
 """Takes the heap's bytes; returns the main loop of every worker."""
 Fork = Callable[[int, int, Lock, Callable[[], None]], int]
 """Takes the channel, the null device, the lock and the main loop; returns a process id."""
-
-
-class Layers:
-    """What confines the workers of this zygote, and why the rest is missing."""
-
-    def __init__(self) -> None:
-        self.present: list[str] = []
-        self.missing: list[str] = []
-
-    def tell(self, name: str, problem: str = "") -> None:
-        if problem:
-            self.missing.append(f"{name}: {problem}")
-        else:
-            self.present.append(name)
-
-    def as_bytes(self) -> bytes:
-        return "\n".join([",".join(self.present), *self.missing]).encode()
 
 
 def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
@@ -87,7 +65,8 @@ def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
     gc.collect()
     gc.freeze()
     control.send(layers.as_bytes())
-    _serve_forks(control, null, plan, serve, fork or fork_worker)
+    fork = fork or fork_worker
+    serve_forks(control, lambda channel: fork(channel, null, plan, serve))
 
 
 def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
@@ -123,12 +102,7 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     layers.tell("namespaces", problem)
     if not inside:
         return plan
-    inner = os.fork()
-    if inner:
-        os.closerange(3, 256)
-        _, status = os.waitpid(inner, 0)
-        os._exit(os.waitstatus_to_exitcode(status) and FAILED)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    continue_inside()
     try:
         namespaces.enter_empty_root(plan.machine)
         layers.tell("empty root")
@@ -137,48 +111,18 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     return plan._replace(zygote=os.getpid())
 
 
-def _serve_forks(
-    control: socket.socket, null: int, plan: Lock, serve: Callable[[], None], fork: Fork
-) -> None:
-    while True:
-        request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
-        if not request:
-            os._exit(0)
-        channel = array.array("i", ancillary[0][2][:4])[0]
-        try:
-            worker = fork(channel, null, plan, serve)
-        except OSError as error:
-            # No process or memory left. The workers there are go on.
-            control.send(request + struct.pack("<i", error.errno or errno.EAGAIN))
-            continue
-        finally:
-            os.close(channel)
-        try:
-            handle = os.pidfd_open(worker)
-        except OSError:
-            # It is dead already and reaped; the parent sees a worker without a handle.
-            control.send(request + NO_PROBLEM)
-            continue
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
-        control.sendmsg([request + NO_PROBLEM], [rights])
-        os.close(handle)
-
-
 def fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
     """Fork a process that locks itself and serves `channel`; return its id."""
-    worker = os.fork()
-    if worker:
-        return worker
-    # Whatever happens from here on, this process must never return into the fork loop.
-    try:
-        os.dup2(channel, 0)
-        os.dup2(channel, 1)
-        os.dup2(null, 2)
-        os.closerange(3, 256)
-        lock(plan)
-        serve()
-    finally:
-        os._exit(FAILED)
+    return forked(lambda: _work(channel, null, plan, serve))
+
+
+def _work(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> None:
+    os.dup2(channel, 0)
+    os.dup2(channel, 1)
+    os.dup2(null, 2)
+    os.closerange(3, 256)
+    lock(plan)
+    serve()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""Say how the workers of one language are made, kept apart and stopped.
+
+A pool runs one of these; the pool for Lua makes the others when a unit asks for them.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from micro_agi.sandbox.unit import Unit
+
+PROGRAMS = Path(__file__).parent / "worker"
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Numeric libraries start a thread for each core unless told: workers may have none."""
+PACKAGES = ("numpy", "pandas")
+"""What a Python tool may ask for beside the standard library, if it is installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """What differs between the workers of two languages."""
+
+    name: Literal["lua", "python"]
+    program: Path
+    needs: tuple[str, ...]
+    """Top-level packages the zygote imports; only their directories are importable there."""
+    offers: tuple[str, ...] = ()
+    """Packages that its guests may import."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Of the zygote, and everything there is; never a variable of ours."""
+    root: str
+    """The layer that hides this machine's files when namespaces are there."""
+    worst: Literal["C", "D"]
+    """The lowest isolation level at which it is confined at all."""
+    one_unit: bool
+    """Whether a worker serves one unit alone: guests can change its interpreter for good."""
+    interruptible: bool
+    """Whether a signal stops the code and spares the worker."""
+    spares: int
+    """Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
+    retire_after_calls: int
+
+
+LUA = Language(
+    name="lua",
+    program=PROGRAMS / "zygote.py",
+    needs=(
+        *("micro_agi", "lupa", "jsonschema_rs", "cryptography"),
+        *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
+    ),
+    root="empty root",
+    worst="D",
+    one_unit=False,
+    interruptible=False,
+    spares=2,
+    retire_after_calls=5000,
+)
+
+
+def python(asked: tuple[str, ...] = ()) -> Language:
+    """Return the language of Python tools that ask for these packages.
+
+    Those that are not installed are not offered: importing one says so.
+    """
+    offers = tuple(package for package in asked if importlib.util.find_spec(package))
+    return Language(
+        name="python",
+        program=PROGRAMS / "python_zygote.py",
+        needs=("micro_agi", "msgspec", *offers),
+        offers=offers,
+        environment=tuple((name, "1") for name in ONE_THREAD),
+        root="minimal root",
+        worst="C",
+        one_unit=True,
+        interruptible=True,
+        spares=1,
+        retire_after_calls=1000,
+    )
+
+
+def packages_asked(unit: Unit) -> tuple[str, ...]:
+    """Return which packages beside the standard library a unit asks for."""
+    return tuple(package for package in PACKAGES if package in unit.granted)

@@ -1,0 +1,11 @@
+# source: a pidfd leads to another process' descriptors
+# expect: value: EPERM
+import ctypes
+import errno
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def handler(args):
+    result = libc.syscall(434, 1, 0)
+    return errno.errorcode[ctypes.get_errno()] if result == -1 else "escaped"

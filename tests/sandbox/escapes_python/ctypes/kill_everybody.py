@@ -1,0 +1,11 @@
+# source: end every process of this user
+# expect: value: EPERM
+import ctypes
+import errno
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def handler(args):
+    result = libc.kill(-1, 9)
+    return errno.errorcode[ctypes.get_errno()] if result == -1 else "escaped"
