@@ -44,6 +44,7 @@ from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.create import Gate
+from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
 from micro_agi.tools.functions import Functions
@@ -164,6 +165,7 @@ class Runtime:
                 **logger_functions(logging.getLogger(LOGGER)),
                 **time_functions(),
                 **registry_functions(self.registry, lambda: self.functions),
+                **ctx_functions(),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,

@@ -34,6 +34,9 @@ MODULES: Mapping[str, Module] = {
     "base64": Module(
         doc="base64 text to bytes and back", generated=True, functions=("encode", "decode")
     ),
+    "channel": Module(
+        doc="channels between coroutines", generated=True, functions=_names("new select")
+    ),
     "crypto": Module(doc="random bytes, HMAC, AES, JWT, PBKDF2", generated=True),
     "expr": Module(doc="evaluate expressions", generated=True),
     "hash": Module(
@@ -54,6 +57,11 @@ MODULES: Mapping[str, Module] = {
         doc="JSON text to values and back, JSON Schema",
         generated=True,
         functions=_names("encode decode validate validate_string"),
+    ),
+    "payload": Module(
+        doc="values with a format: JSON, YAML, MessagePack, text",
+        generated=True,
+        functions=_names("new format"),
     ),
     "text": Module(doc="regular expressions, differences, splitting", generated=True),
     "time": Module(
@@ -94,13 +102,11 @@ MODULES: Mapping[str, Module] = {
         doc="actors, policies and scopes",
         functions=_names("actor scope can new_actor new_scope policy named_scope token_store"),
     ),
-    "channel": Module(doc="channels between coroutines"),
     "contract": Module(doc="contracts and their bindings"),
-    "ctx": Module(doc="values of the call's context"),
+    "ctx": Module(doc="values of the call's context", functions=_names("get all")),
     "env": Module(doc="environment variables the operator declared"),
     "events": Module(doc="events between parts"),
     "io": Module(doc="the terminal"),
-    "payload": Module(doc="values with a format"),
     "process": Module(doc="processes and messages"),
     "store": Module(doc="keys and values that last"),
 }

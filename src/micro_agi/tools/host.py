@@ -67,6 +67,7 @@ def registry_functions(
             outside=name in outside,
             # Strings that are no UTF-8 stay as they are from one Lua function to another.
             keep_bytes=name == "funcs.call",
+            needs="worker" if name == "funcs.call" else "slot",
         )
         for name, run in (inside | outside).items()
     }

@@ -7,7 +7,7 @@ worker says about itself is never believed: the frame is the parent's own record
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.sandbox.failure import LuaFacts, tool_failed
@@ -73,6 +73,9 @@ class HostFunction:
     """Whether it reaches outside this process: then a trial gets a canned answer."""
     keep_bytes: bool = False
     """Whether strings that are not UTF-8 arrive as bytes instead of being repaired."""
+    needs: Literal["slot", "worker", "nothing"] = "slot"
+    """What it takes while it runs beside others: one of the conversation's slots; another
+    worker; nothing, for a function that only waits for news."""
 
 
 async def answer(call: HostCall, functions: Mapping[str, HostFunction]) -> Any:

@@ -34,6 +34,11 @@ def now() -> bytes:
     return struct.pack("<q", time.time_ns())
 
 
+def elapsed() -> bytes:
+    """Return the monotonic clock in nanoseconds, as eight bytes."""
+    return struct.pack("<q", time.monotonic_ns())
+
+
 def seed() -> bytes:
     """Return sixteen random bytes from the kernel."""
     return os.urandom(16)
@@ -55,7 +60,7 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     prelude = (HERE / "prelude.lua").read_bytes()
     start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")
     settings = runtime.table()
-    for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
+    for name, function in {**ACCELERATORS, "now": now, "elapsed": elapsed, "seed": seed}.items():
         settings[name.encode()] = function
     settings[b"local_zone"] = _local_zone()
     for file in sorted((HERE / "modules").glob("*.lua")):

@@ -120,6 +120,25 @@ function core.frame(limit, op, value, list, length)
   return pack("<I4", #payload) .. payload
 end
 
+-- Encode one host call for a turn, now: what it holds may change before the turn comes.
+function core.request(limit, number, name, list, length)
+  budget = limit
+  local out = { "\x93" }
+  local n = put_text(name, out, put(number, out, 1, 0))
+  n = put_list(list, length, out, n, 0)
+  return concat(out, "", 1, n)
+end
+
+-- Build a turn: how long to wait, encoded host calls to start, numbers to drop.
+function core.turn(op, wait, requests, dropped)
+  local out = { "\x94" .. char(op) .. pack(">Bi8", 0xd3, wait) .. pack(">BI4", 0xdd, #requests) }
+  out[2] = concat(requests)
+  out[3] = pack(">BI4", 0xdd, #dropped)
+  for n = 1, #dropped do out[3 + n] = pack(">Bi8", 0xd3, dropped[n]) end
+  local payload = concat(out)
+  return pack("<I4", #payload) .. payload
+end
+
 ------------------------------------------------------------------------------------ decode
 local take
 
@@ -183,6 +202,19 @@ function take(s, at)
   end
   if first >= 0xe0 then return first - 256, at + 1 end
   return TAKERS[first](s, at + 1)
+end
+
+-- Bytes of one value and back, for guests; what is wrong with their bytes is raised.
+function core.pack(limit, value)
+  budget = limit
+  local out = {}
+  return concat(out, "", 1, put(value, out, 0, 0))
+end
+
+function core.unpack(text)
+  local value, at = take(text, 1)
+  if at ~= #text + 1 then error("not one value", 0) end
+  return value
 end
 
 ----------------------------------------------------------------------------------- streams
