@@ -123,6 +123,8 @@ QUESTIONS = [
     ("run two requests in parallel", {"lua/core/channel", "lua/core/funcs"}),
     ("deadlock all coroutines blocked", {"lua/core/channel"}),
     ("convert a value to messagepack bytes", {"lua/core/payload"}),
+    ("read an environment variable", {"lua/core/env"}),
+    ("remember a value between calls in a database", {"lua/core/store"}),
     ("values of the caller's context", {"lua/core/ctx"}),
     ("calculate 2*21 given as text", {"lua/data/expr", "lua/core/math"}),
 ]

@@ -104,11 +104,13 @@ MODULES: Mapping[str, Module] = {
     ),
     "contract": Module(doc="contracts and their bindings"),
     "ctx": Module(doc="values of the call's context", functions=_names("get all")),
-    "env": Module(doc="environment variables the operator declared"),
+    "env": Module(
+        doc="environment variables the operator declared", functions=_names("get set get_all")
+    ),
     "events": Module(doc="events between parts"),
     "io": Module(doc="the terminal"),
     "process": Module(doc="processes and messages"),
-    "store": Module(doc="keys and values that last"),
+    "store": Module(doc="keys and values that last", functions=_names("get")),
 }
 
 ALWAYS = frozenset({"channel", "payload", "process"})
