@@ -43,11 +43,13 @@ from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
+from micro_agi.tools.contract import contract_functions
 from micro_agi.tools.create import Gate
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
 from micro_agi.tools.env import env_functions
+from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.native import native_tool
@@ -170,6 +172,8 @@ class Runtime:
                 **time_functions(),
                 **registry_functions(self.registry, lambda: self.functions),
                 **ctx_functions(),
+                **events_functions(Bus()),
+                **contract_functions(self.registry, lambda: self.functions),
                 **env_functions(self.registry, parts.environ),
                 **store_functions(self.registry, self.database, clock=parts.clock),
             },

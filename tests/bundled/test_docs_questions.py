@@ -125,6 +125,8 @@ QUESTIONS = [
     ("convert a value to messagepack bytes", {"lua/core/payload"}),
     ("read an environment variable", {"lua/core/env"}),
     ("remember a value between calls in a database", {"lua/core/store"}),
+    ("publish an event and subscribe to it", {"lua/core/events"}),
+    ("open a binding of a contract", {"lua/core/contract"}),
     ("values of the caller's context", {"lua/core/ctx"}),
     ("calculate 2*21 given as text", {"lua/data/expr", "lua/core/math"}),
 ]

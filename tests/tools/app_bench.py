@@ -10,8 +10,10 @@ from micro_agi.security.policy import Policy, Scope
 from micro_agi.store.database import Database
 from micro_agi.testing.registry import memory_registry
 from micro_agi.testing.sandbox import LuaBench
+from micro_agi.tools.contract import contract_functions
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.env import env_functions
+from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.store import store_functions
@@ -23,9 +25,12 @@ class AppBench:
     def __init__(self, entries, *, environ=None, clock=time.time):
         self.database = Database.open(None)
         self.registry = asyncio.run(memory_registry(entries, database=self.database))
+        self.bus = Bus()
         self.host = {
             **registry_functions(self.registry, lambda: self.functions),
             **ctx_functions(),
+            **contract_functions(self.registry, lambda: self.functions),
+            **events_functions(self.bus),
             **env_functions(self.registry, environ or {}),
             **store_functions(self.registry, self.database, clock=clock),
         }

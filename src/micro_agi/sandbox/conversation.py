@@ -147,6 +147,9 @@ async def converse(
     finally:
         if turns is not None:
             await turns.outstanding.close()
+        for end in frame.at_end:
+            end()
+        frame.at_end.clear()
         watch.cancel()
         worker.calls += 1
         worker.computed_s += frame.computed_s(loop.time())

@@ -102,12 +102,15 @@ MODULES: Mapping[str, Module] = {
         doc="actors, policies and scopes",
         functions=_names("actor scope can new_actor new_scope policy named_scope token_store"),
     ),
-    "contract": Module(doc="contracts and their bindings"),
+    "contract": Module(
+        doc="contracts and their bindings",
+        functions=_names("open get find_implementations is"),
+    ),
     "ctx": Module(doc="values of the call's context", functions=_names("get all")),
     "env": Module(
         doc="environment variables the operator declared", functions=_names("get set get_all")
     ),
-    "events": Module(doc="events between parts"),
+    "events": Module(doc="events between parts", functions=_names("subscribe send")),
     "io": Module(doc="the terminal"),
     "process": Module(doc="processes and messages"),
     "store": Module(doc="keys and values that last", functions=_names("get")),

@@ -6,7 +6,7 @@ worker says about itself is never believed: the frame is the parent's own record
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from micro_agi.errors import MicroAgiError
@@ -37,6 +37,8 @@ class Frame:
     waited_s: float = 0.0
     """Seconds spent in finished host calls; they do not count as computing."""
     host_calls: int = 0
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """What host functions leave behind for the end of the call, such as subscriptions."""
 
     def computed_s(self, now: float) -> float:
         """Seconds the worker itself has used."""

@@ -103,7 +103,7 @@ base.channel = freeze(settings["module.channel"](core))
 settings["module.timers"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]

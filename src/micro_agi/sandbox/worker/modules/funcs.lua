@@ -4,7 +4,7 @@
 
 local core = ...
 
-local find, sub, next = string.find, string.sub, next
+local find, next, select = string.find, next, select
 local fail, host = core.fail, core.host
 
 -- What is wrong with a target, or nil.
@@ -32,15 +32,21 @@ local function settle(state, value, problem)
   core.close_channel(state.channel)
 end
 
-local function async(target, method, options, ...)
-  local problem = target_problem(core.check_string(target, 1, method))
-  if problem then return nil, fail("Invalid", problem) end
+-- A future of a host call that runs a function; or nil and why it was refused.
+function core.future(...)
   local state = { channel = core.new_channel(1) }
-  state.number = core.start("funcs.call", function(value, failed) settle(state, value, failed) end, target, options, ...)
+  local name = ...
+  state.number = core.start(name, function(value, failed) settle(state, value, failed) end, select(2, ...))
   -- It starts now, not when this code waits; what is refused at the door shows at once.
   core.hurry()
   if state.problem then return nil, state.problem end
   return Future.make(state), nil
+end
+
+local function async(target, method, options, ...)
+  local problem = target_problem(core.check_string(target, 1, method))
+  if problem then return nil, fail("Invalid", problem) end
+  return core.future("funcs.call", target, options, ...)
 end
 
 -- The state of a future, after a look at what has come from the parent.

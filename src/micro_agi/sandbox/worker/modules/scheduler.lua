@@ -48,7 +48,7 @@ function core.forget_tasks()
   queued, queued_bytes, dropped, polled = {}, 0, {}, 0
   held = setmetatable({}, { __mode = "k" })
   skipped = 0
-  tasks.several, tasks.used, tasks.doom = false, false, nil
+  tasks.several, tasks.used, tasks.doom, tasks.listening = false, false, nil, nil
 end
 core.forget_tasks()
 
