@@ -194,6 +194,8 @@ local function report(limit, ok, first, second)
   if exchanging then exit(1, false) end
   -- What ended a coroutine ends the call, even if the main function caught it.
   if tasks.doom then ok, first = false, tasks.doom.problem end
+  -- Before anything else needs memory: the coroutines may have used all of it.
+  if tasks.used then core.forget_tasks() end
   if not ok then return fail_call(core.failure(first, "Internal")) end
   if first == nil and second ~= nil and (type(second) == "string" or core.error_state(second)) then
     return fail_call(core.failure(second, "Internal"))
@@ -213,7 +215,6 @@ local function serve(message)
   if definitions then define(definitions) end
   calls = calls + 1
   prints, frozen_now = 0, now
-  if tasks.used then core.forget_tasks() end
   -- The generator is the interpreter's, not the environment's: without a new seed a call
   -- could see, or set, what the next one draws. A trial draws the same each time.
   if now then randomseed(now, 0) else randomseed(seed_a + calls, seed_b) end

@@ -40,6 +40,8 @@ local polled                 -- when the parent was asked last
 local held                   -- threads that only the loop may resume
 
 function core.forget_tasks()
+  main, current, ready, timers, calls, queued, dropped, held = nil, nil, nil, nil, nil, nil, nil, nil
+  tasks.doom, tasks.listening = nil, nil
   main = { standing = false }
   current = main
   ready, first, last = {}, 1, 0
@@ -48,7 +50,7 @@ function core.forget_tasks()
   queued, queued_bytes, dropped, polled = {}, 0, {}, 0
   held = setmetatable({}, { __mode = "k" })
   skipped = 0
-  tasks.several, tasks.used, tasks.doom, tasks.listening = false, false, nil, nil
+  tasks.several, tasks.used = false, false
 end
 core.forget_tasks()
 
@@ -299,9 +301,10 @@ end
 
 function coroutines.spawn(body)
   if type(body) ~= "function" then core.argument_error(1, "spawn", "function", body) end
+  tasks.used = true
   local thread = create(body)
   held[thread] = true
-  alive, tasks.used = alive + 1, true
+  alive = alive + 1
   count()
   wake({ thread = thread, standing = false })
   return thread
