@@ -119,6 +119,15 @@ QUESTIONS = [
     ("list available tools", {"concepts/tools", "lua/core/registry", "lua/modules"}),
     ("revert to an earlier version", {"concepts/registry", "lua/core/registry"}),
     ("source code too long", {"concepts/limits", "guides/write-a-tool"}),
+    ("wait for several things at once", {"lua/core/channel"}),
+    ("run two requests in parallel", {"lua/core/channel", "lua/core/funcs"}),
+    ("deadlock all coroutines blocked", {"lua/core/channel"}),
+    ("convert a value to messagepack bytes", {"lua/core/payload"}),
+    ("read an environment variable", {"lua/core/env"}),
+    ("remember a value between calls in a database", {"lua/core/store"}),
+    ("publish an event and subscribe to it", {"lua/core/events"}),
+    ("open a binding of a contract", {"lua/core/contract"}),
+    ("values of the caller's context", {"lua/core/ctx"}),
     ("calculate 2*21 given as text", {"lua/data/expr", "lua/core/math"}),
 ]
 
