@@ -448,7 +448,7 @@ def test_computing_in_a_coroutine_is_bounded_like_any_other(lua):
 
 def test_waiting_turns_count_as_host_calls(lua):
     with pytest.raises(LimitReached, match="more than 5 host calls"):
-        run(lua, "while true do time.sleep('1us') end", limits=Limits(wall_s=0.5, host_calls=5))
+        run(lua, "while true do time.sleep('1ms') end", limits=Limits(wall_s=0.5, host_calls=5))
 
 
 @pytest.fixture(name="gate", scope="module")

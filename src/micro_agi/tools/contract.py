@@ -7,8 +7,9 @@ Source: spec/runtime.md 2.10, 6.17.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryNotFound, InputInvalid, PolicyDenied
 from micro_agi.registry.entry import Entry
