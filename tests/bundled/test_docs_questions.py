@@ -71,7 +71,7 @@ QUESTIONS = [
     ("what must the source return", WRITE),
     ("which modules may I use", WRITE | {"lua/modules"}),
     ("overview of all libraries", {"lua/modules"}),
-    ("may I use channels", {"lua/modules"}),
+    ("may I use channels", {"lua/modules", "lua/core/channel"}),
     ("write to a file on disk", {"lua/core/environment", "concepts/sandbox"}),
     ("run a shell command", {"lua/core/environment"}),
     ("is os.getenv available", {"lua/core/os", "lua/core/environment"}),
