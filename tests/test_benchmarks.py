@@ -36,7 +36,7 @@ def test_a_script_yields_its_rows(name):
     # The eight tools may even be done a little before 50 ms: timers are coarse.
     assert all(math.isfinite(row.judged) for row in rows)
     assert all(row.ours > 0 for row in rows if name != "parallel")
-    assert all(row.goal is not None for row in rows[:1] if name != "draft")
+    assert all(row.goal is not None for row in rows[:1] if name not in {"draft", "sandbox"})
 
 
 def test_a_row_is_reached_from_the_right_side():

@@ -47,17 +47,22 @@ from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
-from micro_agi.settings import Settings
+from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
+from micro_agi.tools.contract import contract_functions
 from micro_agi.tools.create import Gate
+from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
+from micro_agi.tools.env import env_functions
+from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
+from micro_agi.tools.store import store_functions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,6 +88,8 @@ class Parts:
     """Certificate authorities of the HTTP client, instead of the system's."""
     offline: bool = False
     """Refuse every connection that leaves this machine."""
+    environ: Mapping[str, str] = field(default_factory=process_environment)
+    """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
 
@@ -180,6 +187,11 @@ class Runtime:
                 **logger_functions(logging.getLogger(LOGGER)),
                 **time_functions(),
                 **registry_functions(self.registry, lambda: self.functions),
+                **ctx_functions(),
+                **events_functions(Bus()),
+                **contract_functions(self.registry, lambda: self.functions),
+                **env_functions(self.registry, parts.environ),
+                **store_functions(self.registry, self.database, clock=parts.clock),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,

@@ -24,7 +24,9 @@ from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.hosts import allow_policies, url_patterns
 from micro_agi.security.policy import Scope
+from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.docs import Docs
+from micro_agi.tools.events import Bus, events_functions
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DIRECTIVE = re.compile(r"(?:--|#) (part$|later: run|run|modules|hosts|host|now):? ?(.*)")
@@ -118,6 +120,7 @@ WHOLE = [example for example in EXAMPLES if not example.part and not example.lat
 def sandbox_fixture():
     """One pool for all examples: a loop of its own, since `Pool` belongs to one."""
     host = http_client_functions(Client(offline=True)) | logger_functions() | time_functions()
+    host |= ctx_functions() | events_functions(Bus())
     with asyncio.Runner() as runner:
         pool = Pool(host=host, workers=1)
         runner.run(pool.start())

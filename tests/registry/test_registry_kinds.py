@@ -17,6 +17,7 @@ EXAMPLES = {
     "env.storage.file": {"path": "x"},
     "env.storage.router": {"storages": ["a:b"]},
     "env.variable": {"storage": "a:os", "variable": "KEY", "readonly": True},
+    "store.sql": {},
     "process.host": {"host": {"workers": 4}, "lifecycle": {"auto_start": True}},
     "terminal.host": {"hide_logs": True},
     "process.service": {"process": "a:p", "host": "a:h"},

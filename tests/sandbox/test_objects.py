@@ -234,10 +234,6 @@ def test_pcall_around_a_failing_call_gives_true_nil_and_the_error(bench):
     assert found == [True, True, "userdata"]
 
 
-def test_what_has_no_futures_yet_says_so(bench):
-    assert "not available yet" in run(bench, "return tostring(select(2, funcs.async('a:b')))")
-
-
 def test_print_and_the_logger_write_to_the_log(bench, caplog):
     with caplog.at_level(logging.DEBUG, "micro_agi.tools"):
         run(
@@ -276,6 +272,118 @@ def test_lua_calling_lua_keeps_bytes_and_error_objects():
         assert bench.run(source, modules=("funcs",)) == [True, True, "Conflict", "m", True]
     finally:
         bench.close()
+
+
+CALLEE = """return function(what)
+  if what == "fail" then
+    return nil, errors.new{ message = "m", kind = "Conflict", retryable = true }
+  end
+  if what == "slow" then time.sleep("1h") end
+  return what
+end"""
+
+
+@pytest.fixture(name="futures", scope="module")
+def futures_fixture():
+    """Run a body that may call one function, `test:callee`, in further workers."""
+    unit = Unit(id="test:callee", source=CALLEE, method="handler", modules=("time",))
+
+    async def call(call):
+        if call.args[0] != "test:callee":
+            raise EntryNotFound("no such function")
+        context = call.context.narrowed(depth=call.context.depth + 1)
+        return await bench.pool.call(unit, call.args[2:], context=context, keep_bytes=True)
+
+    function = HostFunction(
+        run=call, module="funcs", outside=False, keep_bytes=True, needs="worker"
+    )
+    bench = LuaBench(host={"funcs.call": function})
+    modules = ("funcs", "time")
+    yield lambda body: bench.run(f"return function() {body} end", modules=modules)
+    bench.close()
+
+
+FUTURES = [
+    (
+        "local f, e = funcs.async('test:callee', {1, 'x'}) local p, ok = f:response():receive() "
+        "return {e == nil, ok, p:get_format(), p:data(), f:is_complete(), f:result():data()}",
+        [True, True, "lua/any", [1, "x"], True, [1, "x"]],
+    ),
+    (
+        "local f = funcs.async('test:callee') return {f:response():receive():data() == nil, "
+        "(f:response():receive()) == nil, f:response() == f:channel()}",
+        [True, True, True],
+    ),
+    (
+        "local f = funcs.async('test:callee', 'fail') local e, ok = f:response():receive() "
+        "local r, p = f:result() local failed, is = f:error() "
+        "return {tostring(e), ok, r == nil, p:kind(), failed:kind(), is, f:is_complete(), "
+        "f:is_canceled()}",
+        ["m", True, True, "Conflict", "Internal", True, True, False],
+    ),
+    (
+        "local f = funcs.async('test:callee', 'slow') local r, e = f:result() local none, is = "
+        "f:error() "
+        "local before = f:is_complete() local c = f:cancel() local r2, e2 = f:result() "
+        "return {r == nil, e == nil, none == nil, is, before, c, f:cancel(), f:is_canceled(), "
+        "f:is_complete(), r2 == nil, e2:kind(), e2:message(), tostring((f:response():receive()))}",
+        [
+            True,
+            True,
+            True,
+            False,
+            False,
+            True,
+            True,
+            True,
+            True,
+            True,
+            "Canceled",
+            "canceled",
+            "canceled",
+        ],
+    ),
+    ("local f, e = funcs.async('test:none') return {f == nil, e:kind()}", [True, "NotFound"]),
+    (
+        "local f, e = funcs.async('x') return {f == nil, e:message()}",
+        [True, "namespace required in function ID"],
+    ),
+    ("return {(pcall(funcs.async, {}))}", [False]),
+    # without waiting in between: looking at it is enough
+    (
+        "local f = funcs.async('test:callee', 7) while not f:is_complete() do end return "
+        "{f:result():data()}",
+        [7],
+    ),
+    # many at once, in the order in which they were asked for
+    (
+        "local all, out = {}, {} for i = 1, 12 do all[i] = funcs.new():async('test:callee', i) end "
+        "for i = 1, 12 do out[i] = all[i]:response():receive():data() end return out",
+        list(range(1, 13)),
+    ),
+    # the first of several to answer
+    (
+        "local slow, quick = funcs.async('test:callee', 'slow'), funcs.async('test:callee', 'q') "
+        "local r = channel.select{slow:response():case_receive(), quick:response():case_receive()} "
+        "return {r.value:data()}",
+        ["q"],
+    ),
+    (
+        "local f = funcs.async('test:callee', 'slow') return {type(f), tostring(f)}",
+        ["userdata", "funcs.Future{}"],
+    ),
+    # a plain call while another is in flight
+    (
+        "local f = funcs.async('test:callee', 'slow') return {(funcs.call('test:callee', 2)), "
+        "f:is_complete()}",
+        [2, False],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), FUTURES)
+def test_futures_do_what_the_documents_say(futures, body, expected):
+    assert futures(body) == expected
 
 
 def test_facts_of_an_error_of_ours_are_its_kind_and_text():

@@ -11,8 +11,9 @@ from micro_agi.errors import ToolFailed
 from micro_agi.sandbox.conversation import Request, converse
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.outstanding import CONCURRENT, NestedPlaces
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.wire import CALL, ERROR, HOST, RESULT
+from micro_agi.sandbox.wire import CALL, ERROR, HOST, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker
 from micro_agi.security.context import root_context
 
@@ -54,7 +55,9 @@ def talk(*replies, host=None, granted=(), limits=None):
         )
         task = asyncio.create_task(rogue())
         try:
-            return await converse(worker, request, record, host or {}, keep_bytes=False)
+            return await converse(
+                worker, request, record, host or {}, keep_bytes=False, places=NestedPlaces(1)
+            )
         finally:
             assert worker.lost or worker.at_rest or record.host_calls
             worker.kill("done")
@@ -88,6 +91,18 @@ FORGED = [
     (frame(encode([ERROR, "text"])), "unknown shape"),
     (frame(encode([HOST, 5, []])), "unknown shape"),
     (frame(encode([HOST, "print", {}])), "unknown shape"),
+    (frame(encode([TURN, 0, [], []]) + b"\xc0"), "not msgpack"),
+    (frame(encode([TURN, "0", [], []])), "unknown shape"),
+    (frame(encode([TURN, 0, [[1, "print"]], []])), "a host call of an unknown shape"),
+    (frame(encode([TURN, 0, [[0, "print", []]], []])), "a host call of an unknown shape"),
+    (frame(encode([TURN, 0, [[True, "print", []]], []])), "a host call of an unknown shape"),
+    (frame(encode([TURN, 0, [[1, "print", []]] * 2, []])), "a host call of an unknown shape"),
+    (frame(encode([TURN, 0, [[1, "print", [msgspec.msgpack.Ext(5, b"x")]]], []])), "a Ext"),
+    (frame(encode([TURN, 0, [], ["1"]])), "a number that is none"),
+    (frame(encode([TURN, 0, [], [True]])), "a number that is none"),
+    (frame(encode([TURN, 1, [], []])), "without the module `time`"),
+    (frame(encode([TURN, -1, [], []])), "wait for nothing"),
+    (frame(encode([TURN, -2, [[1, "print", []]], []])), "wait for nothing"),
     (frame(encode([RESULT, msgspec.msgpack.Ext(5, b"x")])), "a Ext"),
     (frame(b"\x92\x10\xd6\xff\x00\x00\x00\x00"), "a datetime"),
     (frame(b"\x92\x10\x81\x01\x02"), "a key that is a int"),
@@ -132,3 +147,98 @@ def test_a_flood_of_forged_host_calls_is_counted():
     flood = [frame(encode([HOST, "x", []]))] * 7
     with pytest.raises(ToolFailed, match="more than 5 host calls"):
         talk(*flood, limits=Limits(wall_s=1.0, host_calls=5))
+
+
+def never():
+    """Make a host function that never answers, and the list of those that were cancelled."""
+    ended = []
+
+    async def wait(call):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(call.args[0])
+
+    return HostFunction(run=wait, module="", outside=False), ended
+
+
+def test_numbered_host_calls_are_checked_against_the_grants_like_others():
+    asked = []
+
+    async def act(call):
+        asked.append(call.function)
+
+    function = HostFunction(run=act, module="registry", outside=False)
+    forged = frame(encode([TURN, -1, [[1, "registry.apply", []]], []]))
+    talk(forged, frame(encode([RESULT, None])), host={"registry.apply": function})
+    assert not asked
+
+
+def test_an_unnumbered_host_call_while_others_are_in_flight_is_refused():
+    wait, ended = never()
+    turn = frame(encode([TURN, 0, [[1, "wait", [1]]], []]))
+    with pytest.raises(ToolFailed, match="unknown shape"):
+        talk(turn, frame(encode([HOST, "wait", [2]])), host={"wait": wait})
+    assert ended == [1]
+
+
+def test_a_number_cannot_be_used_twice_at_once():
+    wait, ended = never()
+    turn = frame(encode([TURN, 0, [[1, "wait", [1]]], []]))
+    with pytest.raises(ToolFailed, match="a host call of an unknown shape"):
+        talk(turn, turn, host={"wait": wait})
+    assert ended == [1]
+
+
+def test_host_calls_in_flight_end_with_the_call_and_dropped_ones_at_once():
+    wait, ended = never()
+    turn = frame(encode([TURN, 0, [[1, "wait", [1]], [2, "wait", [2]]], []]))
+    drop = frame(encode([TURN, 0, [], [1, 1, 99]]))
+    assert talk(turn, drop, frame(encode([RESULT, 7])), host={"wait": wait}) == 7
+    assert ended == [1, 2]
+
+
+def test_a_flood_of_numbered_host_calls_and_of_empty_turns_is_counted():
+    wait, ended = never()
+    many = frame(encode([TURN, 0, [[n, "wait", [n]] for n in range(1, 7)], []]))
+    with pytest.raises(ToolFailed, match="more than 5 host calls"):
+        talk(many, host={"wait": wait}, limits=Limits(wall_s=1.0, host_calls=5))
+    assert not ended
+    empty = [frame(encode([TURN, 0, [], []]))] * 7
+    with pytest.raises(ToolFailed, match="more than 5 host calls"):
+        talk(*empty, limits=Limits(wall_s=1.0, host_calls=5))
+
+
+def test_only_so_many_host_calls_of_a_worker_run_at_once():
+    running, most = [], []
+
+    async def work(call):
+        running.append(call)
+        most.append(len(running))
+        await asyncio.sleep(0)
+        running.remove(call)
+
+    function = HostFunction(run=work, module="", outside=False)
+    calls = [[n, "work", []] for n in range(1, 60)]
+    turns = [frame(encode([TURN, -1, calls, []])), frame(encode([RESULT, None]))]
+    talk(*turns, host={"work": function})
+    assert max(most) == CONCURRENT
+
+
+def test_a_call_always_has_one_nested_call_and_shares_the_places_for_more():
+    running, most, done = [], [], []
+
+    async def work(call):
+        running.append(call)
+        most.append(len(running))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running.remove(call)
+        done.append(call.args[0])
+
+    function = HostFunction(run=work, module="", outside=False, needs="worker")
+    first = frame(encode([TURN, -1, [[n, "work", [n]] for n in range(1, 6)], []]))
+    more = [frame(encode([TURN, 0, [], []]))] * 40
+    talk(first, *more, frame(encode([RESULT, None])), host={"work": function})
+    assert max(most) == 2
+    assert done == [1, 2, 3, 4, 5]

@@ -121,12 +121,6 @@ def test_a_zone_that_does_not_exist_is_not_found(lua):
         assert lua.value(f"select(2, time.load_location('{name}')):kind()") == [kind]
 
 
-def test_what_needs_channels_says_so(lua):
-    ok, message = lua.value("pcall(time.after, 5)")
-    assert not ok
-    assert "not available yet" in message
-
-
 def test_a_trial_freezes_the_clock_and_does_not_wait(lua):
     context = root_context().narrowed(trial=Trial(now_ns=1_700_000_000_123_456_789))
     expression = "time.now():unix_nano(), os.time(), time.sleep('1h') == nil, os.date('!%H:%M')"

@@ -117,6 +117,7 @@ _ALL = (
             Field("readonly", "flag", summary="refuses `env.set`"),
         ),
     ),
+    Kind(name="store.sql", summary="keys and values that last, in the state database"),
     Kind(
         name="process.host",
         summary="where processes run",

@@ -5,8 +5,8 @@ does not count as computing, but the total limit includes it.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,13 +20,16 @@ from micro_agi.sandbox.failure import (
 )
 from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, answer
 from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.outstanding import NestedPlaces, Outstanding
 from micro_agi.sandbox.plain import NotPlain, plain
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.wire import ANSWER, ERROR, HOST, REFUSAL, RESULT
+from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, HOST, REFUSAL, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 _encode = msgspec.msgpack.Encoder().encode
+T = TypeVar("T")
 
+NS_PER_S = 1_000_000_000
 KINDS = frozenset(
     {
         *("NotFound", "AlreadyExists", "Invalid", "PermissionDenied", "Unavailable", "Internal"),
@@ -132,6 +135,7 @@ async def converse(
     host: Mapping[str, HostFunction],
     *,
     keep_bytes: bool,
+    places: NestedPlaces,
 ) -> Any:
     """Run one call in `worker` and return its result.
 
@@ -142,6 +146,7 @@ async def converse(
     """
     loop = asyncio.get_running_loop()
     worker.at_rest = False
+    turns: _Turns | None = None
     watch = _Watch(loop, worker, frame)
     try:
         worker.send(request.payload(worker.known))
@@ -163,8 +168,15 @@ async def converse(
                     failure = _failure(plain(facts, nesting=frame.limits.nesting), frame)
                     worker.at_rest = True
                     raise failure
-                case [op, str(function), list(args)] if op == HOST:
-                    worker.send(await _perform(function, args, frame, host, loop, watch))
+                case [op, str(function), list(args)] if op == HOST and not (turns and turns.busy):
+                    call = _host_call(function, args, frame, host)
+                    worker.send(await _within(_outcome(call, host), frame, loop, watch))
+                case [op, int(wait_ns), list(requests), list(dropped)] if op == TURN:
+                    if turns is None:
+                        turns = _Turns(frame, host, places)
+                    turns.take(requests, dropped, wait_ns)
+                    answers = await _within(turns.answers(wait_ns), frame, loop, watch)
+                    worker.send(_encode((ANSWERS, answers)))
                 case _:
                     raise NotPlain("a message of an unknown shape")
     except NotPlain as problem:
@@ -176,6 +188,13 @@ async def converse(
         watch.cancel()
         worker.calls += 1
         worker.computed_s += frame.computed_s(loop.time())
+        try:
+            if turns is not None:
+                await turns.outstanding.close()
+        finally:
+            for end in frame.at_end:
+                end()
+            frame.at_end.clear()
 
 
 def _without_print(message: list[Any], frame: Frame) -> list[Any]:
@@ -204,15 +223,23 @@ def _stopped(message: list[Any], worker: Worker, frame: Frame) -> ToolFailed:
     return _limit("wall", where or frame.unit.id, frame.limits)
 
 
-async def _perform(
-    function: str,
-    args: list[Any],
-    frame: Frame,
-    host: Mapping[str, HostFunction],
-    loop: asyncio.AbstractEventLoop,
-    watch: _Watch,
-) -> bytes:
-    """Answer one host call; a failure of it is the guest's to handle."""
+def _host_call(
+    function: str, args: list[Any], frame: Frame, host: Mapping[str, HostFunction]
+) -> HostCall:
+    """Count a host call and check what it brings."""
+    _count(frame)
+    wants = host.get(function)
+    keep = wants is not None and wants.keep_bytes
+    return HostCall(
+        function=function,
+        args=[plain(a, nesting=frame.limits.nesting, keep_bytes=keep) for a in args],
+        context=frame.context,
+        unit=frame.unit,
+        frame=frame,
+    )
+
+
+def _count(frame: Frame) -> None:
     frame.host_calls += 1
     if frame.host_calls > frame.limits.host_calls:
         raise limit_reached(
@@ -220,20 +247,23 @@ async def _perform(
             where=frame.unit.id,
             fix="do more with each call, or return in between",
         )
-    wants = host.get(function)
-    keep = wants is not None and wants.keep_bytes
-    call = HostCall(
-        function=function,
-        args=[plain(a, nesting=frame.limits.nesting, keep_bytes=keep) for a in args],
-        context=frame.context,
-        unit=frame.unit,
-        frame=frame,
-    )
-    frame.waiting_since = loop.time()
+
+
+async def _outcome(call: HostCall, host: Mapping[str, HostFunction]) -> bytes:
+    """Perform one host call; a failure of it is the guest's to handle."""
     try:
         return _encode((ANSWER, await answer(call, host)))
     except MicroAgiError as error:
         return _encode((REFUSAL, facts_of(error).as_dict()))
+
+
+async def _within(
+    work: Awaitable[T], frame: Frame, loop: asyncio.AbstractEventLoop, watch: _Watch
+) -> T:
+    """Wait for the parent's part, which is no computing but within the total limit."""
+    frame.waiting_since = loop.time()
+    try:
+        return await work
     except asyncio.CancelledError as cancelled:
         if not watch.ended_the_wait():
             raise
@@ -241,6 +271,60 @@ async def _perform(
     finally:
         frame.waited_s += loop.time() - frame.waiting_since
         frame.waiting_since = None
+
+
+class _Turns:
+    """The parent's side of a call whose worker has several host calls in flight."""
+
+    def __init__(
+        self, frame: Frame, host: Mapping[str, HostFunction], places: NestedPlaces
+    ) -> None:
+        self._frame = frame
+        self._host = host
+        self.outstanding = Outstanding(lambda call: _outcome(call, host), places)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a host call is in flight: then no unnumbered one may come."""
+        return len(self.outstanding) > 0
+
+    def take(self, requests: list[Any], dropped: list[Any], wait_ns: int) -> None:
+        """Start and drop what the worker says, if it makes sense.
+
+        Raises: NotPlain for what no honest worker sends; LimitReached.
+        """
+        if not requests:
+            # A turn costs a round trip: an endless series of empty ones is stopped too.
+            _count(self._frame)
+        for request in requests:
+            match request:
+                case [int(number), str(function), list(args)] if self._fresh(number):
+                    call = _host_call(function, args, self._frame, self._host)
+                    self.outstanding.start(number, call, self._host.get(function))
+                case _:
+                    raise NotPlain("a host call of an unknown shape")
+        for number in dropped:
+            if type(number) is not int:
+                raise NotPlain("a number that is none")
+            self.outstanding.drop(number)
+        if wait_ns > 0 and "time" not in self._frame.granted:
+            raise NotPlain("a wish to wait, without the module `time`")
+        if wait_ns < -1 or (wait_ns == -1 and not self.outstanding):
+            raise NotPlain("a wish to wait for nothing")
+
+    def _fresh(self, number: int) -> bool:
+        return type(number) is int and number > 0 and number not in self.outstanding
+
+    async def answers(self, wait_ns: int) -> list[msgspec.Raw]:
+        """Return what has finished; in a trial, time passes at once when nothing is in flight."""
+        deadline = None
+        if wait_ns > 0:
+            deadline = asyncio.get_running_loop().time() + wait_ns / NS_PER_S
+        if wait_ns > 0 and self._frame.context.trial is not None:
+            if not self.outstanding:
+                return []
+            deadline = None
+        return await self.outstanding.answers(deadline, now=wait_ns == 0)
 
 
 def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:

@@ -36,6 +36,9 @@ MODULES: Mapping[str, Module] = {
     "base64": Module(
         doc="base64 text to bytes and back", generated=True, functions=("encode", "decode")
     ),
+    "channel": Module(
+        doc="channels between coroutines", generated=True, functions=_names("new select")
+    ),
     "crypto": Module(
         doc="random bytes, HMAC, AES, JWT, PBKDF2",
         generated=True,
@@ -67,6 +70,11 @@ MODULES: Mapping[str, Module] = {
         doc="JSON text to values and back, JSON Schema",
         generated=True,
         functions=_names("encode decode validate validate_string"),
+    ),
+    "payload": Module(
+        doc="values with a format: JSON, YAML, MessagePack, text",
+        generated=True,
+        functions=_names("new format"),
     ),
     "text": Module(
         doc="regular expressions, differences, splitting",
@@ -113,15 +121,18 @@ MODULES: Mapping[str, Module] = {
         doc="actors, policies and scopes",
         functions=_names("actor scope can new_actor new_scope policy named_scope token_store"),
     ),
-    "channel": Module(doc="channels between coroutines"),
-    "contract": Module(doc="contracts and their bindings"),
-    "ctx": Module(doc="values of the call's context"),
-    "env": Module(doc="environment variables the operator declared"),
-    "events": Module(doc="events between parts"),
+    "contract": Module(
+        doc="contracts and their bindings",
+        functions=_names("open get find_implementations is"),
+    ),
+    "ctx": Module(doc="values of the call's context", functions=_names("get all")),
+    "env": Module(
+        doc="environment variables the operator declared", functions=_names("get set get_all")
+    ),
+    "events": Module(doc="events between parts", functions=_names("subscribe send")),
     "io": Module(doc="the terminal"),
-    "payload": Module(doc="values with a format"),
     "process": Module(doc="processes and messages"),
-    "store": Module(doc="keys and values that last"),
+    "store": Module(doc="keys and values that last", functions=_names("get")),
 }
 
 PYTHON_MODULES: Mapping[str, Module] = {

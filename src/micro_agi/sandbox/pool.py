@@ -3,7 +3,8 @@
 Invariants: a worker serves one tenant and one call at a time; whatever it sends is checked;
 a call that is cancelled, stopped or misbehaves costs its worker, and nobody else anything. A
 nested call (`funcs.call`) never waits for a place in the pool, so a full pool cannot
-deadlock on itself; its depth is bounded instead.
+deadlock on itself; its depth is bounded instead, and more than one at a time for the same
+caller share a fixed number of places (`outstanding.NestedPlaces`).
 
 Source: spec/sandbox.md 6; DESIGN 7.
 """
@@ -23,6 +24,7 @@ from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.languages import LUA, Language, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
+from micro_agi.sandbox.outstanding import NestedPlaces
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, CHECK
 from micro_agi.sandbox.worker_channel import Tenant, Worker
@@ -81,6 +83,7 @@ class Pool:
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(workers)
+        self._nested = NestedPlaces(workers)
         self._spares: list[Worker] = []
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -212,7 +215,14 @@ class Pool:
             # Waiting for a worker is not the call's fault.
             _restart_clock(frame)
             try:
-                return await converse(worker, request, frame, self._host, keep_bytes=keep_bytes)
+                return await converse(
+                    worker,
+                    request,
+                    frame,
+                    self._host,
+                    keep_bytes=keep_bytes,
+                    places=self._nested,
+                )
             except LimitReached:
                 # The zygote takes its workers along, and that may show only now. A call
                 # that has had no effect yet can start again with a worker of the next one.

@@ -36,7 +36,7 @@ def registry_functions(
     reading = _Reading(registry)
     writing = _Writing(registry)
     security = _Security(registry)
-    calling = _Calling(registry, functions)
+    calling = Calling(registry, functions)
     inside: dict[str, Run] = {
         "registry.get": reading.get,
         "registry.find": reading.find,
@@ -67,6 +67,7 @@ def registry_functions(
             outside=name in outside,
             # Strings that are no UTF-8 stay as they are from one Lua function to another.
             keep_bytes=name == "funcs.call",
+            needs="worker" if name == "funcs.call" else "slot",
         )
         for name, run in (inside | outside).items()
     }
@@ -236,7 +237,9 @@ def _without_empty_tables(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"policy": rule, "groups": groups if isinstance(groups, list) else []}
 
 
-class _Calling:
+class Calling:
+    """Calls of functions on behalf of Lua code: the door of `funcs` and `contract`."""
+
     def __init__(self, registry: Registry, functions: Callable[[], Functions]) -> None:
         self._registry = registry
         self._functions = functions
@@ -251,6 +254,7 @@ class _Calling:
         return True
 
     async def call(self, call: HostCall) -> Any:
+        """Call the function `args[0]` with the options `args[1]` and the rest."""
         target, options = str(call.argument(0)), as_object(call.argument(1))
         # A nested call must not outlive the limit of the call around it.
         context = call.context.narrowed(depth=call.context.depth + 1, deadline=call.frame.ends)

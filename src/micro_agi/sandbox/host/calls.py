@@ -7,7 +7,7 @@ worker says about itself is never believed: the frame is the parent's own record
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,6 +40,8 @@ class Frame(msgspec.Struct, kw_only=True):
     host_calls: int = 0
     printed: str = ""
     """What the code printed, where the worker captures it (Python)."""
+    at_end: list[Callable[[], None]] = msgspec.field(default_factory=list)
+    """What host functions leave behind for the end of the call, such as subscriptions."""
 
     def computed_s(self, now: float) -> float:
         """Seconds the worker itself has used."""
@@ -75,6 +77,9 @@ class HostFunction:
     """Whether it reaches outside this process: then a trial gets a canned answer."""
     keep_bytes: bool = False
     """Whether strings that are not UTF-8 arrive as bytes instead of being repaired."""
+    needs: Literal["slot", "worker", "nothing"] = "slot"
+    """What it takes while it runs beside others: one of the conversation's slots; another
+    worker; nothing, for a function that only waits for news."""
 
 
 async def answer(call: HostCall, functions: Mapping[str, HostFunction]) -> Any:

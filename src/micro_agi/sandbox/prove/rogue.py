@@ -14,6 +14,7 @@ from micro_agi.errors import LimitReached, ToolFailed
 from micro_agi.sandbox.conversation import Request, converse
 from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import Frame
+from micro_agi.sandbox.outstanding import NestedPlaces
 from micro_agi.sandbox.prove.corpus import Attack
 from micro_agi.sandbox.prove.ops import DIED, RETURNED
 from micro_agi.sandbox.prove.tools import LIMITS, Tripwires, limits_of, make_context
@@ -79,7 +80,9 @@ async def _call(attack: Attack, worker: Worker, wires: Tripwires) -> Outcome:
     functions = wires.functions()
     outcome: Outcome
     try:
-        value = await converse(worker, request, frame, functions, keep_bytes=False)
+        value = await converse(
+            worker, request, frame, functions, keep_bytes=False, places=NestedPlaces(1)
+        )
         outcome = Outcome(kind="value", what=value, reached=wires.of(attack))
     except LimitReached as error:
         outcome = Outcome(kind="limit", what=error.what, reached=wires.of(attack))

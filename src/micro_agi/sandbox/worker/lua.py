@@ -80,6 +80,11 @@ def now() -> bytes:
     return struct.pack("<q", time.time_ns())
 
 
+def elapsed() -> bytes:
+    """Return the monotonic clock in nanoseconds, as eight bytes."""
+    return struct.pack("<q", time.monotonic_ns())
+
+
 def seed() -> bytes:
     """Return sixteen random bytes from the kernel."""
     return os.urandom(16)
@@ -105,7 +110,7 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     def room() -> int:
         return heap_bytes - int(runtime.get_memory_used(total=True))
 
-    for name, function in {**ACCELERATORS, "now": now, "seed": seed}.items():
+    for name, function in {**ACCELERATORS, "now": now, "elapsed": elapsed, "seed": seed}.items():
         settings[name.encode()] = _within(room, function)
     settings[b"local_zone"] = _local_zone()
     program.learn_local()

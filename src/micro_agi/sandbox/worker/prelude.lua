@@ -52,9 +52,8 @@ local loading = false    -- a check runs the chunk: nothing is printed
 local prints = 0
 local frozen_now
 
--- Ask the parent: the value, or nil and an error object.
-local function host(name, ...)
-  local frame = core.frame(FRAME_BYTES, HOST, name, { ... }, select("#", ...))
+-- Send a frame and return what the parent says to it.
+function core.exchange(frame)
   -- If memory runs out half-way through reading an answer, the rest of it is still in the
   -- stream and no later message could be trusted.
   if exchanging then exit(1, false) end
@@ -62,6 +61,18 @@ local function host(name, ...)
   core.send(frame)
   local answer = core.receive()
   exchanging = false
+  return answer
+end
+local exchange = core.exchange
+
+settings["module.scheduler"](core)
+local tasks = core.tasks
+
+-- Ask the parent: the value, or nil and an error object. While the code has one thread of
+-- control, that is one frame there and one back; else the scheduler takes care of it.
+local function host(name, ...)
+  if tasks.several then return core.host_in_turn(name, ...) end
+  local answer = exchange(core.frame(FRAME_BYTES, HOST, name, { ... }, select("#", ...)))
   if answer[1] == ANSWER then return answer[2], nil end
   return nil, core.from_parent(answer[2])
 end
@@ -86,13 +97,16 @@ local function say(...)
   if loading or prints > MAX_PRINTS then return end
   local words = {}
   for n = 1, select("#", ...) do words[n] = core.display((select(n, ...))) end
-  host("print", concat(words, " "))
+  local text = concat(words, " ")
+  if tasks.several then core.tell("print", text) else host("print", text) end
 end
 base.print = say
 base.errors = freeze(core.errors)
 
 core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
+base.channel = freeze(settings["module.channel"](core))
+settings["module.timers"](core)
 core.regexp = settings["module.text_regexp"](core)
 core.diff = settings["module.text_diff"](core)
 core.splitter = settings["module.text_splitter"](core)
@@ -101,17 +115,19 @@ core.yaml_encode = settings["module.yaml_encode"](core)
 core.yaml_decode = settings["module.yaml_decode"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs text yaml crypto expr]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract text yaml crypto expr]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
 end
 
+base.payload = freeze(settings["module.payload"](core))
+
 local function absent(name)
   local why = core.not_yet(name)
   return setmetatable({}, { __index = why, __newindex = why, __metatable = false })
 end
-for _, name in next, { "channel", "payload", "process" } do base[name] = absent(name) end
+for _, name in next, { "process" } do base[name] = absent(name) end
 
 --------------------------------------------------------------------------------------- units
 local units = {}     -- by content hash
@@ -188,6 +204,10 @@ end
 -- Report what a call came to (spec/runtime.md 4.3).
 local function report(limit, ok, first, second)
   if exchanging then exit(1, false) end
+  -- What ended a coroutine ends the call, even if the main function caught it.
+  if tasks.doom then ok, first = false, tasks.doom.problem end
+  -- Before anything else needs memory: the coroutines may have used all of it.
+  if tasks.used then core.forget_tasks() end
   if not ok then return fail_call(core.failure(first, "Internal")) end
   if first == nil and second ~= nil and (type(second) == "string" or core.error_state(second)) then
     return fail_call(core.failure(second, "Internal"))

@@ -4,7 +4,7 @@
 
 local core = ...
 
-local find, sub, next = string.find, string.sub, next
+local find, next, select = string.find, next, select
 local fail, host = core.fail, core.host
 
 -- What is wrong with a target, or nil.
@@ -20,6 +20,70 @@ local function call(target, method, options, ...)
   local problem = target_problem(core.check_string(target, 1, method))
   if problem then return nil, fail("Invalid", problem) end
   return host("funcs.call", target, options, ...)
+end
+
+------------------------------------------------------------------------------------ futures
+local future_methods = {}
+local Future = core.class("funcs.Future", future_methods, function() return "funcs.Future{}" end)
+
+local function settle(state, value, problem)
+  state.done, state.value, state.problem = true, value, problem
+  core.offer(state.channel, problem or core.new_payload(value))
+  core.close_channel(state.channel)
+end
+
+-- A future of a host call that runs a function; or nil and why it was refused.
+function core.future(...)
+  local state = { channel = core.new_channel(1) }
+  local name = ...
+  state.number = core.start(name, function(value, failed) settle(state, value, failed) end, select(2, ...))
+  -- It starts now, not when this code waits; what is refused at the door shows at once.
+  core.hurry()
+  if state.problem then return nil, state.problem end
+  return Future.make(state), nil
+end
+
+local function async(target, method, options, ...)
+  local problem = target_problem(core.check_string(target, 1, method))
+  if problem then return nil, fail("Invalid", problem) end
+  return core.future("funcs.call", target, options, ...)
+end
+
+-- The state of a future, after a look at what has come from the parent.
+local function looked(self, method)
+  local state = Future.self(self, method)
+  if not state.done then core.poll() end
+  return state
+end
+
+function future_methods.response(self) return Future.self(self, "response").channel end
+function future_methods.channel(self) return Future.self(self, "channel").channel end
+function future_methods.is_complete(self) return looked(self, "is_complete").done == true end
+function future_methods.is_canceled(self) return Future.self(self, "is_canceled").canceled == true end
+
+function future_methods.result(self)
+  local state = looked(self, "result")
+  if not state.done then return nil, nil end
+  if state.problem then return nil, state.problem end
+  return core.new_payload(state.value), nil
+end
+
+function future_methods.error(self)
+  local state = looked(self, "error")
+  if not state.problem then return nil, false end
+  local facts = core.error_state(state.problem)
+  return core.from_parent({ kind = "Internal", message = facts.message, retryable = facts.retryable, details = facts.details }), true
+end
+
+function future_methods.cancel(self)
+  local state = Future.self(self, "cancel")
+  if not state.done then
+    core.drop(state.number)
+    core.hurry()
+    state.canceled = true
+    settle(state, nil, fail("Canceled", "canceled"))
+  end
+  return true
 end
 
 local methods = {}
@@ -66,10 +130,10 @@ end
 
 function methods.call(self, target, ...) return call(target, "call", Executor.self(self, "call"), ...) end
 
-local function no_async() return nil, fail("Unavailable", "`async` is not available yet: futures need channels, which come later") end
-methods.async = no_async
+function methods.async(self, target, ...) return async(target, "async", Executor.self(self, "async"), ...) end
 
-local funcs = { async = no_async }
+local funcs = {}
+function funcs.async(target, ...) return async(target, "async", {}, ...) end
 function funcs.call(target, ...) return call(target, "call", {}, ...) end
 function funcs.new() return Executor.make({}) end
 

@@ -35,8 +35,8 @@ function maths.tanh(x)
   return (up - down) / (up + down)
 end
 
-local coroutines = pick(coroutine, "create resume yield status running wrap isyieldable close")
-coroutines.spawn = core.not_yet("coroutine.spawn", "channels and spawned coroutines come later")
+local coroutines = pick(coroutine, "create status running isyieldable")
+for name, wrapped in next, core.coroutines do coroutines[name] = wrapped end
 
 local base = pick(_G, "assert error pcall xpcall tonumber pairs ipairs next select rawequal getmetatable")
 base._VERSION = "Lua 5.4"

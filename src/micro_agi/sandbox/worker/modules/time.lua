@@ -269,6 +269,7 @@ function time.now()
   local ns = core.now()
   return make_time(ns // SECOND, ns % SECOND, zone.here)
 end
+core.time_now = time.now
 
 function time.date(year, month, day, hour, minute, second, nanosecond, location)
   local fields = { year, month, day, hour, minute, second, nanosecond }
@@ -313,17 +314,6 @@ function time.fixed_zone(name, offset)
   return location_object(zone.fixed(name, offset))
 end
 
-function time.sleep(duration)
-  local ns = nanoseconds(duration)
-  if not ns then return nil, fail("Invalid", "time.sleep: invalid duration") end
-  if ns > 0 then
-    local _, problem = core.host("time.sleep", ns)
-    if problem then return nil, problem end
-  end
-end
-
-for name in string.gmatch("after timer ticker", "%S+") do
-  time[name] = core.not_yet("time." .. name, "it needs channels, which come later")
-end
+for name, waiting in next, core.waiting do time[name] = waiting end
 
 return time

@@ -144,6 +144,25 @@ function core.pack(limit, value, objects)
   return concat(out, "", 1, n)
 end
 
+-- Encode one host call for a turn, now: what it holds may change before the turn comes.
+function core.request(limit, number, name, list, length)
+  budget = limit
+  local out = { "\x93" }
+  local n = put_text(name, out, put(number, out, 1, 0))
+  n = put_list(list, length, out, n, 0)
+  return concat(out, "", 1, n)
+end
+
+-- Build a turn: how long to wait, encoded host calls to start, numbers to drop.
+function core.turn(op, wait, requests, dropped)
+  local out = { "\x94" .. char(op) .. pack(">Bi8", 0xd3, wait) .. pack(">BI4", 0xdd, #requests) }
+  out[2] = concat(requests)
+  out[3] = pack(">BI4", 0xdd, #dropped)
+  for n = 1, #dropped do out[3 + n] = pack(">Bi8", 0xd3, dropped[n]) end
+  local payload = concat(out)
+  return pack("<I4", #payload) .. payload
+end
+
 ------------------------------------------------------------------------------------ decode
 local take
 
@@ -216,10 +235,20 @@ function take(s, at)
   return TAKERS[first](s, at + 1)
 end
 
+local function no_objects() error("bytes of an unknown type", 0) end
+
 -- The value of an accelerator's bytes. `objects(kind, content)` makes the objects.
 function core.unpack(bytes, objects)
   object_of = objects
   return (take(bytes, 1))
+end
+
+-- The value of a guest's bytes, which may be anything: what is wrong with them is raised.
+function core.unpack_guest(text)
+  object_of = no_objects
+  local value, at = take(text, 1)
+  if at ~= #text + 1 then error("not one value", 0) end
+  return value
 end
 
 ----------------------------------------------------------------------------------- streams
