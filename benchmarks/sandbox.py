@@ -255,8 +255,8 @@ def _call_rows(warm: Rounds) -> list[Row]:
     host = _p50(warm["host"])
     found = [
         ratio("warm call, on the socket", straight, echo, "µs", goal=1.35, peer_name="echo"),
-        absolute("the same", straight, "µs", goal=20),
-        absolute("the same, p99", _p99(warm["straight"]), "µs", goal=100),
+        absolute("warm call, in time", straight, "µs", goal=20),
+        absolute("warm call, p99", _p99(warm["straight"]), "µs", goal=100),
         ratio("warm call, asyncio API", api, echo, "µs", goal=2.5, peer_name="echo"),
         ratio(
             "isolation: all layers",
@@ -267,13 +267,11 @@ def _call_rows(warm: Rounds) -> list[Row]:
             peer_name="filter alone",
         ),
         ratio("host call, asyncio API", host, echo, "µs", goal=1.4, peer_name="echo"),
-        absolute("the same", host, "µs", goal=20),
+        absolute("host call, in time", host, "µs", goal=20),
     ]
     if "c" in warm:
         c = _p50(warm["c"])
-        found.insert(
-            0, ratio("warm call, on the socket", straight, c, "µs", goal=1.8, peer_name="C")
-        )
+        found.insert(0, ratio("warm call beside C", straight, c, "µs", goal=1.8, peer_name="C"))
     return found
 
 

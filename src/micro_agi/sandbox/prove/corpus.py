@@ -36,8 +36,8 @@ FAMILIES: Mapping[str, str] = {
     "ssrf": "requests to where a tool may not go",
 }
 ABSENT: Mapping[str, str] = {
-    "python": "CPython with ctypes: run by the tests, in tests/sandbox/escapes_python",
-    "workspace": "paths out of a Python worker's workspace: run by the tests, there as well",
+    "python": "run by the tests: sandbox/escapes_python",
+    "workspace": "run by the tests, there as well",
 }
 """Families that are not attacked from here, and why."""
 
