@@ -31,6 +31,11 @@ GUARDED: Mapping[str, tuple[str, ...]] = {
     "security": ("can",),
     "funcs": ("call",),
     "logger": ("log",),
+    "env": ("get", "get_all", "set"),
+    "ctx": ("get", "all"),
+    "store": ("open", "info", "key.get", "key.set", "key.delete", "key.list"),
+    "events": ("subscribe", "next", "send"),
+    "contract": ("get", "open", "call"),
 }
 """Host functions that only note who called them."""
 
