@@ -35,8 +35,6 @@ class Language:
     """The lowest isolation level at which it is confined at all."""
     one_unit: bool
     """Whether a worker serves one unit alone: guests can change its interpreter for good."""
-    interruptible: bool
-    """Whether a signal stops the code and spares the worker."""
     spares: int
     """Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
     retire_after_calls: int
@@ -52,7 +50,6 @@ LUA = Language(
     root="empty root",
     worst="D",
     one_unit=False,
-    interruptible=False,
     spares=2,
     retire_after_calls=5000,
 )
@@ -73,7 +70,6 @@ def python(asked: tuple[str, ...] = ()) -> Language:
         root="minimal root",
         worst="C",
         one_unit=True,
-        interruptible=True,
         spares=1,
         retire_after_calls=1000,
     )

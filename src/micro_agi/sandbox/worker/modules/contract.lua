@@ -121,17 +121,11 @@ function contract_methods.with_context(self, values)
 end
 
 function contract_methods.with_actor(self, actor)
-  local state = core.actor_of(actor)
-  if not state then core.argument_error(1, "with_actor", "security.Actor", actor) end
-  return changed(self, "with_actor", "security", "actor", { id = state.id, meta = state.meta })
+  return changed(self, "with_actor", "security", "actor", core.actor_option(actor, "with_actor"))
 end
 
 function contract_methods.with_scope(self, scope)
-  local policies = core.scope_of(scope)
-  if not policies then core.argument_error(1, "with_scope", "security.Scope", scope) end
-  local ids = {}
-  for n = 1, #policies do ids[n] = policies[n].id end
-  return changed(self, "with_scope", "security", "scope", ids)
+  return changed(self, "with_scope", "security", "scope", core.scope_option(scope, "with_scope"))
 end
 
 function contract_methods.with_options(self, values)

@@ -19,6 +19,22 @@ function core.scope_of(value)
   return state and state.policies
 end
 
+-- What the parent is told of the actor that a call shall have: the argument of `method`.
+function core.actor_option(value, method)
+  local state = Actor.state(value)
+  if not state then core.argument_error(1, method, "security.Actor", value, 3) end
+  return { id = state.id, meta = state.meta }
+end
+
+-- The same of a scope: the ids of its policies.
+function core.scope_option(value, method)
+  local policies = core.scope_of(value)
+  if not policies then core.argument_error(1, method, "security.Scope", value, 3) end
+  local ids = {}
+  for n = 1, #policies do ids[n] = policies[n].id end
+  return ids
+end
+
 local function copy(value)
   if core.type_of(value) ~= "table" then return value end
   local copied = {}
