@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "llm": PURE,
     "sessions": PURE,
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
+    "local": {"registry", "security", "sandbox", "store", "search", "net"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},

@@ -31,6 +31,8 @@ from micro_agi.home import (
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.request import Provider
+from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.workspace import Workspace
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -67,6 +69,8 @@ from micro_agi.tools.store import store_functions
 F = TypeVar("F", bound=Callable[..., Any])
 
 FULL_ISOLATION = "A"
+WORKSPACE = "workspace"
+"""Directory of the home that agents work in unless a person names another."""
 LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
@@ -116,6 +120,7 @@ class Runtime:
         self._parts = parts
         self._background: set[asyncio.Task[None]] = set()
         self.registry: Registry
+        self.workspace: Workspace
         self.functions: Functions
         self.models: Models
         self.gate: Gate
@@ -167,13 +172,15 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
+        self.workspace = workspace_of(settings, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
+        local = load_app(BUNDLED / "local", source="program").entries
 
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
 
         self.registry = await Registry.open(
-            self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
+            self.database, [*self.app.entries, *system, *local], clock=parts.clock, admit=admit
         )
         refused = switched_off(self.database)
         self.notices += [
@@ -208,6 +215,7 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
+        self._register_local()
         self.caller = ToolCaller(self.functions, results)
         self.models = Models(
             ModelParts(
@@ -222,6 +230,17 @@ class Runtime:
             parts.providers,
         )
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
+
+    def _register_local(self) -> None:
+        """Register the tools of namespace `local`."""
+        parts = LocalParts(
+            workspace=self.workspace,
+            database=self.database,
+            registry=self.registry,
+            clock=self._parts.clock,
+        )
+        for target, tool in local_tools(parts).items():
+            self.functions.register(target, tool.run, needs=tool.needs)
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -362,6 +381,7 @@ class Runtime:
             new_agent=lambda values: self.agent_context(context=values),
             limits=TurnLimits(
                 steps=settings.max_steps,
+                steps_chosen=settings.source("max_steps") != "default",
                 tool_calls=settings.max_tool_calls,
                 timeout_s=settings.turn_timeout_s,
                 budget_tokens=settings.turn_budget_tokens,
@@ -382,6 +402,15 @@ def _not_honoured(project: Project) -> list[str]:
     if project.history.history_type != "sqlite" or not project.history.enable_history:
         said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
     return said
+
+
+def workspace_of(settings: Settings, home: Path) -> Workspace:
+    """Return the workspace that settings name, or the home's own.
+
+    Raises: InputInvalid for one that holds the home.
+    """
+    root = Path(settings.workspace).expanduser() if settings.workspace else home / WORKSPACE
+    return Workspace(root, current=Path.cwd(), private=(home,))
 
 
 def model_entries(snapshot: Snapshot) -> list[ModelEntry]:

@@ -7,6 +7,7 @@
     ├── EntryNotFound          no such id; `fix` lists the nearest ones
     ├── EntryConflict          it exists already, or somebody changed it in between
     ├── PolicyDenied           a rule said no; asking again will not change the answer
+    │   └── PathRefused        file tools do not touch that path, whoever asks
     ├── DraftRefused           the gate refused a draft tool; the model can repair it
     ├── ArgumentsInvalid       a call's arguments do not fit the tool's schema
     ├── ToolFailed             sandboxed code failed; the model sees this and may repair it
@@ -75,7 +76,7 @@ class SettingInvalid(InputInvalid):
 
 
 class EntryNotFound(MicroAgiError):
-    """No entry, version, session or page has that name; `fix` lists the nearest ones."""
+    """No entry, version, session, page or file has that name; `fix` lists the nearest ones."""
 
     code = "entry.not_found"
     kind = "NotFound"
@@ -95,6 +96,12 @@ class PolicyDenied(MicroAgiError):
     code = "policy.denied"
     kind = "PermissionDenied"
     exit_code = 3
+
+
+class PathRefused(PolicyDenied):
+    """The path leads out of the workspace, through a link, or to what is no ordinary file."""
+
+    code = "path.refused"
 
 
 class DraftRefused(MicroAgiError):

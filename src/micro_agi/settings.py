@@ -57,6 +57,7 @@ class Settings:
     home: str = setting("", "where state lives; empty means the platform's data directory")
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
+    workspace: str = setting("", "directory whose files agents may change; empty: the home's own")
     model: str = setting("", "model name, for any agent")
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True

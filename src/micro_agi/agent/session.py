@@ -195,7 +195,7 @@ class Session:
             compressor=parts.compressor,
             conversation=self.conversation,
             context=context,
-            limits=parts.limits,
+            limits=parts.limits.of_agent(spec.options),
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,

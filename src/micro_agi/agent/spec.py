@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from micro_agi.errors import EntryInvalid, EntryNotFound
+from micro_agi.registry.door import RESERVED
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import nearest
@@ -117,7 +118,8 @@ def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     """
     agents = snapshot.find({"meta.type": AGENT_TYPE})
     if not wanted and agents:
-        return agent_spec(min(agents, key=lambda e: e.id))
+        # The app's own before those that come with the runtime.
+        return agent_spec(min(agents, key=lambda e: (e.namespace in RESERVED, e.id)))
     for entry in agents:
         if wanted in (entry.id, entry.meta.get("name")):
             return agent_spec(entry)

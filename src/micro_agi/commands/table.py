@@ -351,6 +351,7 @@ GLOBAL = (
         dest="allow_hosts",
         help="what tools may request; repeat for more",
     ),
+    _arg("--workspace", metavar="DIR", help="what file tools may change; default: in the home"),
     _arg("--yes", action="store_true", default=None, help="grant what is asked"),
     _arg("--no-input", action="store_true", default=None, help="refuse what is asked"),
     _arg("--plain", action="store_true", default=None, help="no colours, no live drawing"),

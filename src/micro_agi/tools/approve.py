@@ -11,7 +11,7 @@ Source: DESIGN 6.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from micro_agi.errors import InputInvalid, PolicyDenied
@@ -25,10 +25,13 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.hosts import allow_policies, private_hosts, url_patterns
-from micro_agi.security.policy import Policy, Scope, denial
+from micro_agi.security.need import Need
+from micro_agi.security.policy import Condition, Policy, Scope, denial
 
 GRANTS = "app.grants"
 REQUEST = "http_client.request"
+PERSON_ONLY = ("shell.",)
+"""Beginnings of actions that `--yes` never grants."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
 
@@ -55,13 +58,23 @@ class Nobody:
 
 
 class YesOnce:
-    """`--yes`: grants once what is asked, but never a private address."""
+    """`--yes`: grants once what is asked, but never a private address, nor a shell command."""
 
     name = "--yes"
 
     async def ask(self, question: Question) -> Approval:
-        """Grant once, unless the resource is on this machine or its network."""
-        return "refuse" if private_hosts(question.resource) else "once"
+        """Grant once, unless only a person may."""
+        return "refuse" if is_private(question) or is_for_a_person(question) else "once"
+
+
+def is_private(question: Question) -> bool:
+    """Whether it is about an address on this machine or its network."""
+    return question.action == REQUEST and bool(private_hosts(question.resource))
+
+
+def is_for_a_person(question: Question) -> bool:
+    """Whether the action is one that `--yes` never grants."""
+    return question.action.startswith(PERSON_ONLY)
 
 
 class Approvals:
@@ -101,6 +114,34 @@ class Approvals:
                 allow_policies(f"{GRANTS}:{entry.id}", pattern) if not verdict.allowed else ()
             )
         return Scope(tuple(_distinct(granted)))
+
+    async def permits(
+        self, entry: Entry, context: CallContext, needs: Sequence[Need], *, emit: Emit
+    ) -> tuple[Policy, ...]:
+        """Ask for what the policies leave open of what a call needs; return what was granted.
+
+        Each need is answered by itself, and an answer counts for exactly its text.
+        Raises: PolicyDenied for what a policy or the person refuses.
+        """
+        granted: list[Policy] = []
+        for number, need in enumerate(needs):
+            verdict = context.evaluate(need.action, need.resource)
+            if verdict.answer == "deny":
+                raise denial(verdict, need.action, need.resource)
+            if verdict.allowed:
+                continue
+            question = Question(
+                agent=context.agent,
+                tool=entry.id,
+                tool_hash=entry.hash,
+                action=need.action,
+                resource=need.resource,
+                reason=need.reason,
+            )
+            if question not in self._session:
+                await self._ask(question, context, emit)
+            granted.append(_exactly(f"{GRANTS}:{entry.id}#need{number}", question))
+        return tuple(granted)
 
     async def _ask(self, question: Question, context: CallContext, emit: Emit) -> None:
         async with self._asking:
@@ -144,7 +185,7 @@ def declared_hosts(entry: Entry) -> tuple[str, ...]:
 async def remember(registry: Registry, question: Question) -> None:
     """Write the grants of an "always" into `app.grants`, with the person's authority."""
     changes = registry.snapshot().changes()
-    for number, policy in enumerate(allow_policies(GRANTS, question.resource)):
+    for number, policy in enumerate(_policies(question)):
         facts = f"{question.agent}|{question.tool_hash}|{policy.actions}|{policy.resources}"
         name = "grant_" + hashlib.sha256(facts.encode()).hexdigest()[:16]
         if any(e.name == name for e in registry.snapshot().namespace(GRANTS)):
@@ -154,17 +195,31 @@ async def remember(registry: Registry, question: Question) -> None:
         await changes.apply(root_context(reason=f"always: {question.resource}"))
 
 
+def _policies(question: Question) -> tuple[Policy, ...]:
+    """Return what the answer "always" allows."""
+    if question.action == REQUEST:
+        return allow_policies(GRANTS, question.resource)
+    return (_exactly(GRANTS, question),)
+
+
+def _exactly(policy_id: str, question: Question) -> Policy:
+    """Allow one action on one resource; a star in the resource is a star and no pattern."""
+    same = Condition(field="resource", operator="eq", value=question.resource)
+    return Policy(id=policy_id, effect="allow", actions=(question.action,), conditions=(same,))
+
+
 def _grant_entry(entry_id: str, question: Question, policy: Policy, number: int) -> Entry:
     conditions: list[dict[str, Any]] = [
         {"field": "actor.id", "operator": "eq", "value": f"agent:{question.agent}"},
         {"field": "meta.tool", "operator": "eq", "value": question.tool},
         {"field": "meta.tool_hash", "operator": "eq", "value": question.tool_hash},
+        *({"field": c.field, "operator": c.operator, "value": c.value} for c in policy.conditions),
     ]
     return Entry(
         id=entry_id,
         kind="security.policy",
         meta={
-            "title": f"{question.tool} may request {question.resource}",
+            "title": f"{question.tool} may {verb(question.action)} {question.resource}",
             "tool": question.tool,
             "agent": question.agent,
             "part": number,
@@ -188,11 +243,28 @@ def _distinct(policies: list[Policy]) -> list[Policy]:
     ]
 
 
+VERBS = {
+    REQUEST: "request",
+    "shell.run": "run",
+    "shell.confirm": "run",
+    "workspace.read": "read",
+    "workspace.write": "write",
+}
+
+
+def verb(action: str) -> str:
+    """Return an action in the words of a question: may it … this?"""
+    return VERBS.get(action, f"do {action} on")
+
+
 def _refusal(question: Question, by: str) -> PolicyDenied:
     nobody = by == Nobody.name
     who = "nobody is here to allow it" if nobody else f"refused by {by}"
+    if by == YesOnce.name and is_for_a_person(question):
+        who = "--yes does not cover it"
+    starting = f"start with `--allow-host {question.resource}`, or "
     return PolicyDenied(
-        f"`{question.tool}` may not request `{question.resource}`: {who}",
+        f"`{question.tool}` may not {verb(question.action)} `{question.resource}`: {who}",
         where=f"{question.action} for agent {question.agent or 'none'}",
-        fix=f"a person can start with `--allow-host {question.resource}`, or answer when asked",
+        fix=f"a person can {starting if question.action == REQUEST else ''}answer when asked",
     )

@@ -1,0 +1,32 @@
+"""All tools of namespace `local`, by the target that their entries name.
+
+Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a line in
+`local_tools`, an entry below `bundled/local/src/`, and its id in the agent's list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from micro_agi.local.read_file import read_file
+from micro_agi.local.tool import LocalTool
+from micro_agi.local.workspace import Workspace
+from micro_agi.registry.registry import Registry
+from micro_agi.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalParts:
+    """What the tools work with."""
+
+    workspace: Workspace
+    database: Database
+    registry: Registry
+    clock: Callable[[], float]
+    """Seconds since 1970."""
+
+
+def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
+    """Return every tool by its target: `local.read_file` and so on."""
+    return {
+        "local.read_file": read_file(parts.workspace),
+    }
