@@ -30,9 +30,12 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
+from micro_agi.llm.embeddings import Embeddings
 from micro_agi.llm.request import Provider
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.workspace import Workspace
+from micro_agi.memory.meaning import Embedder
+from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -114,6 +117,9 @@ class Runtime:
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
         self.journal = Journal(
             database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
+        )
+        self.memory = Memory(
+            database, clock=parts.clock, embedder=embedder_of(settings, self.client)
         )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
@@ -237,6 +243,7 @@ class Runtime:
             workspace=self.workspace,
             database=self.database,
             registry=self.registry,
+            memory=self.memory,
             clock=self._parts.clock,
         )
         for target, tool in local_tools(parts).items():
@@ -402,6 +409,20 @@ def _not_honoured(project: Project) -> list[str]:
     if project.history.history_type != "sqlite" or not project.history.enable_history:
         said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
     return said
+
+
+def embedder_of(settings: Settings, client: Client) -> Embedder | None:
+    """Return the embedding model that settings name; None without one, or without its server.
+
+    No server gets a key that was given for another one.
+    """
+    url = settings.embed_url or settings.base_url
+    if not settings.embed_model or not url:
+        return None
+    own = url == settings.base_url
+    key = settings.api_key if own and not settings.embed_key else settings.embed_key
+    embeddings = Embeddings(client, base_url=url, model=settings.embed_model, api_key=key)
+    return Embedder(model=f"{settings.embed_model} at {url}", embed=embeddings.embed)
 
 
 def workspace_of(settings: Settings, home: Path) -> Workspace:

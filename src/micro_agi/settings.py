@@ -72,6 +72,14 @@ class Settings:
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
 
+    embed_model: str = setting(
+        "", "embedding model, for searching by meaning; empty means by words only"
+    )
+    embed_url: str = setting(
+        "", "OpenAI-compatible server of `embed_model`, with /v1; empty means `base_url`", url=True
+    )
+    embed_key: Secret = setting(NO_KEY, "key for `embed_url`; `base_url` gets its own")
+
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
     turn_timeout_s: float = setting(900.0, "wall clock of one turn", unit="s", at_least=1)

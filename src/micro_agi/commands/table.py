@@ -180,6 +180,57 @@ _TOOLS = (
     ),
 )
 
+_MEMORY_ID = _arg("id", metavar="ID", help="as listed: mem_17")
+_TAG = _arg(
+    "--tag", metavar="TAG", dest="tags", action="append", help="a tag; repeat for more of them"
+)
+_MEMORY = (
+    Command(
+        name="add",
+        help="remember something",
+        run="memory:add",
+        arguments=(
+            _arg("text", metavar="TEXT", nargs="+", help="what to remember, or - reads it"),
+            _TAG,
+        ),
+    ),
+    Command(
+        name="search",
+        help="find memories by their words",
+        run="memory:search",
+        arguments=(
+            _arg("query", metavar="WORDS", nargs="+", help="none of them is required"),
+            _TAG,
+            _arg("--limit", metavar="N", type=int, default=10, help="at most N"),
+        ),
+    ),
+    Command(
+        name="list",
+        help="list memories, newest first",
+        run="memory:list_items",
+        arguments=(
+            _TAG,
+            _arg("--session", metavar="ID", default="", help="only what this session stored"),
+            _arg("--limit", metavar="N", type=int, default=20, help="at most N"),
+            _arg("--after", metavar="ID", default="", help="go on behind this one"),
+        ),
+    ),
+    Command(
+        name="get", help="show one, with its origin", run="memory:get", arguments=(_MEMORY_ID,)
+    ),
+    Command(
+        name="update",
+        help="replace the text, the tags, or both",
+        run="memory:update",
+        arguments=(
+            _MEMORY_ID,
+            _arg("text", metavar="TEXT", nargs="*", help="the new text, or - reads it"),
+            _TAG,
+        ),
+    ),
+    Command(name="delete", help="forget one", run="memory:delete", arguments=(_MEMORY_ID,)),
+)
+
 COMMANDS = (
     Command(name="chat", help="talk to the agent (the default)", run="chat:run"),
     Command(
@@ -290,6 +341,11 @@ COMMANDS = (
             ),
         ),
         more="To go on with one: micro-agi chat --session ID",
+    ),
+    Command(
+        name="memory",
+        help="what the agent remembers for other sessions",
+        verbs=_MEMORY,
     ),
     Command(
         name="docs",

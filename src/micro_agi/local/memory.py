@@ -15,7 +15,7 @@ import msgspec
 
 from micro_agi.errors import ArgumentsInvalid, PolicyDenied
 from micro_agi.local.tool import Arguments, LocalTool, parse
-from micro_agi.memory.item import Item, Origin
+from micro_agi.memory.item import PREFIX, Item, Origin
 from micro_agi.memory.memory import FOUND, LISTED, Filter, Memory
 from micro_agi.security.context import CallContext
 from micro_agi.security.need import Need
@@ -28,6 +28,7 @@ SPACE = "memory_space"
 SHOWN_CHARS = 400
 """Of one memory that is told unasked; `get` gives the rest."""
 WRITES = frozenset({"add", "update", "delete"})
+_ID = re.compile(rf"\b{PREFIX}[0-9]+")
 _SPEAKER = re.compile(r"^(?:user|assistant|system|tool): ?(?:\S+ -> )?")
 
 Operation = Literal["add", "search", "get", "update", "delete", "list"]
@@ -87,9 +88,12 @@ def recall_tool(memory: Memory) -> LocalTool:
         context.forbid_denied("memory.search", f"memory:{space}")
         # The newest words first: the question is cut, and the last one counts most.
         said = [_SPEAKER.sub("", action) for action in reversed(request.recent_actions)]
+        text = " ".join([request.working_on, *said])
+        # What the tool answered a moment ago need not be told again.
+        shown = _ID.findall(" ".join(said))
         found = await memory.related(
-            " ".join([request.working_on, *said]),
-            without=[str(known) for known in request.previous_memories],
+            text,
+            without=[*map(str, request.previous_memories), *shown],
             limit=max(0, request.constraints.max_items),
             space=space,
         )
@@ -163,10 +167,17 @@ def as_data(item: Item) -> dict[str, Any]:
         "revision": item.revision,
         "stored": moment(item.created_at),
         "updated": moment(item.updated_at) if item.revision > 1 else "",
-        "from": msgspec.to_builtins(item.origin),
-        "updated_from": msgspec.to_builtins(item.revised_by) if item.revision > 1 else {},
+        "from": _known(item.origin),
+        "updated_from": _known(item.revised_by) if item.revision > 1 else {},
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _known(origin: Origin) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(origin)
+    if origin.agent:
+        facts.pop("actor", None)  # it says the same
+    return facts
 
 
 def told(items: Sequence[Item], max_chars: int) -> list[dict[str, str]]:

@@ -7,9 +7,11 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.read_file import read_file
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspace import Workspace
+from micro_agi.memory.memory import Memory
 from micro_agi.registry.registry import Registry
 from micro_agi.store.database import Database
 
@@ -21,6 +23,7 @@ class LocalParts:
     workspace: Workspace
     database: Database
     registry: Registry
+    memory: Memory
     clock: Callable[[], float]
     """Seconds since 1970."""
 
@@ -29,4 +32,6 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
     """Return every tool by its target: `local.read_file` and so on."""
     return {
         "local.read_file": read_file(parts.workspace),
+        "local.memory": memory_tool(parts.memory),
+        "local.recall": recall_tool(parts.memory),
     }
