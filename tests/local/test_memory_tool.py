@@ -120,14 +120,14 @@ def test_the_operator_says_whose_memory_it_is_and_a_policy_can_forbid_an_operati
             rt = played.runtime
 
             async def memory(operation, space="", **arguments):
-                context = rt.root().narrowed(values={"memory_space": space}, root=False)
+                context = rt.root().narrowed(values={"tenant": space}, root=False)
                 arguments = {"operation": operation, **arguments}
                 return await rt.functions.call("local:memory", [arguments], context)
 
             await memory("add", "alice", content="the key is under the mat")
             assert (await memory("search", "bob", query="key"))["memories"] == []
             assert len((await memory("search", "alice", query="key"))["memories"]) == 1
-            with pytest.raises(ArgumentsInvalid, match="memory_space"):
+            with pytest.raises(ArgumentsInvalid, match="tenant"):
                 await memory("list", 7)
             deny = Policy(id="t:deny", effect="deny", actions=("memory.delete",))
             context = rt.root().narrowed(root=False, scope=rt.root().scope.plus((deny,)))

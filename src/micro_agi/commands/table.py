@@ -231,6 +231,90 @@ _MEMORY = (
     Command(name="delete", help="forget one", run="memory:delete", arguments=(_MEMORY_ID,)),
 )
 
+_TASK = _arg("task", metavar="TASK", help="as listed: task_3")
+_PROJECT = (
+    Command(
+        name="show",
+        help="show a project as the agent sees it",
+        run="project:show",
+        arguments=(_arg("id", metavar="N", nargs="?", type=int, help="an earlier one"),),
+    ),
+    Command(name="list", help="list projects, newest first", run="project:list_projects"),
+    Command(
+        name="create",
+        help="begin a project",
+        run="project:create",
+        arguments=(
+            _arg("name", metavar="NAME", help="what it is called"),
+            _arg("--description", metavar="TEXT", default="", help="what it is to reach"),
+            _arg(
+                *("--task",),
+                metavar="TEXT",
+                dest="tasks",
+                action="append",
+                default=[],
+                help="a first task; repeat for more",
+            ),
+        ),
+        more="A project that is under way is put aside, after asking; it can still be shown.",
+    ),
+    Command(
+        name="move",
+        help="change its state",
+        run="project:move",
+        arguments=(
+            _arg(
+                "state", metavar="STATE", help="planning, executing, reviewing, complete or paused"
+            ),
+        ),
+        more="planning → executing → reviewing → complete, and back from reviewing to executing.\n"
+        "A paused project goes back to where it was. Completing with open tasks is asked about.",
+    ),
+    Command(
+        name="add-task",
+        help="add a task",
+        run="project:add_task",
+        arguments=(
+            _arg("text", metavar="TEXT", nargs="+", help="what is to be done"),
+            _arg("--id", metavar="ID", help="an id of your own; default: the next number"),
+        ),
+    ),
+    Command(
+        name="update-task",
+        help="change a task",
+        run="project:update_task",
+        arguments=(
+            _TASK,
+            _arg("status", metavar="STATUS", nargs="?", help="pending, in_progress, blocked, …"),
+            _arg("--text", metavar="TEXT", help="what is to be done"),
+            _arg("--note", metavar="TEXT", help='what to know about it; "" clears it'),
+        ),
+        more="STATUS is one of pending, in_progress, blocked and complete.",
+    ),
+    Command(
+        name="remove-task",
+        help="take a task off the list",
+        run="project:remove_task",
+        arguments=(_TASK,),
+    ),
+    Command(
+        name="note",
+        help="write into the lab notebook",
+        run="project:note",
+        arguments=(_arg("text", metavar="TEXT", nargs="+", help="what to write, or - reads it"),),
+    ),
+    Command(
+        name="notes",
+        help="read the lab notebook",
+        run="project:notes",
+        arguments=(
+            _arg("id", metavar="N", nargs="?", type=int, help="of an earlier project"),
+            _arg("--limit", metavar="N", type=int, default=20, help="the newest N"),
+            _arg("--before", metavar="N", type=int, help="only those before this number"),
+        ),
+    ),
+)
+
 COMMANDS = (
     Command(name="chat", help="talk to the agent (the default)", run="chat:run"),
     Command(
@@ -347,6 +431,7 @@ COMMANDS = (
         help="what the agent remembers for other sessions",
         verbs=_MEMORY,
     ),
+    Command(name="project", help="what is worked on over many sessions", verbs=_PROJECT),
     Command(
         name="docs",
         help="the documentation that the agent reads",

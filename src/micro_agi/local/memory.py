@@ -2,18 +2,18 @@
 
 Both give items with where they came from and when, as data: what was remembered may have
 been read on a web page, and no sentence in it is an instruction. Whose memory it is, the
-call's context says (`memory_space`, set by the operator); a model cannot name another.
+call's context says; a model cannot name another.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 from micro_agi.errors import ArgumentsInvalid, PolicyDenied
+from micro_agi.local.provenance import moment, origin_of, tenant_of
 from micro_agi.local.tool import Arguments, LocalTool, parse
 from micro_agi.memory.item import PREFIX, Item, Origin
 from micro_agi.memory.memory import FOUND, LISTED, Filter, Memory
@@ -23,8 +23,6 @@ from micro_agi.values import as_object
 
 TOOL = "local:memory"
 RECALL = "local:recall"
-SPACE = "memory_space"
-"""Key of the call's context that says whose memory it is."""
 SHOWN_CHARS = 400
 """Of one memory that is told unasked; `get` gives the rest."""
 WRITES = frozenset({"add", "update", "delete"})
@@ -70,7 +68,7 @@ def memory_tool(memory: Memory) -> LocalTool:
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, MemoryArguments, TOOL)
-        space = space_of(context)
+        space = tenant_of(context)
         context.forbid_denied(f"memory.{wanted.operation}", f"memory:{space}")
         if context.trial is not None and wanted.operation in WRITES:
             raise PolicyDenied("nothing is remembered in a trial", where=TOOL)
@@ -84,7 +82,7 @@ def recall_tool(memory: Memory) -> LocalTool:
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         request = parse(value, RecallRequest, RECALL)
-        space = space_of(context)
+        space = tenant_of(context)
         context.forbid_denied("memory.search", f"memory:{space}")
         # The newest words first: the question is cut, and the last one counts most.
         said = [_SPEAKER.sub("", action) for action in reversed(request.recent_actions)]
@@ -204,36 +202,6 @@ def source(origin: Origin) -> str:
     who = origin.agent or origin.actor or "somebody"
     turn = f" turn {origin.turn}" if origin.turn else ""
     return f"stored by {who}" + (f" in session {origin.session}{turn}" if origin.session else "")
-
-
-def space_of(context: CallContext) -> str:
-    """Return whose memory a call works with.
-
-    Raises: ArgumentsInvalid when the context names no text.
-    """
-    space = context.values.get(SPACE, "")
-    if not isinstance(space, str):
-        raise ArgumentsInvalid(
-            f"`{SPACE}` of the context is no text", where=TOOL, fix="give the name of a space"
-        )
-    return space
-
-
-def origin_of(context: CallContext) -> Origin:
-    """Return where a call comes from."""
-    return Origin(
-        actor=context.actor.id,
-        agent=context.agent,
-        session=context.session,
-        turn=context.turn,
-        call_id=context.call_id,
-        model=context.model,
-    )
-
-
-def moment(at: float) -> str:
-    """Return a time as text, in UTC, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _given(value: str | None, name: str, wanted: MemoryArguments) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from micro_agi.local.memory import memory_tool, recall_tool
+from micro_agi.local.project.tool import project_prompt, project_tool
 from micro_agi.local.read_file import read_file
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspace import Workspace
@@ -34,4 +35,6 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.read_file": read_file(parts.workspace),
         "local.memory": memory_tool(parts.memory),
         "local.recall": recall_tool(parts.memory),
+        "local.project": project_tool(parts.database, clock=parts.clock),
+        "local.project_prompt": project_prompt(parts.database),
     }
