@@ -7,6 +7,7 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from micro_agi.local.data.view import data_view
 from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.project.tool import project_prompt, project_tool
 from micro_agi.local.read_file import read_file
@@ -33,6 +34,7 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
     """Return every tool by its target: `local.read_file` and so on."""
     return {
         "local.read_file": read_file(parts.workspace),
+        "local.data_view": data_view(parts.workspace),
         "local.memory": memory_tool(parts.memory),
         "local.recall": recall_tool(parts.memory),
         "local.project": project_tool(parts.database, clock=parts.clock),
