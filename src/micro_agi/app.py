@@ -244,6 +244,7 @@ class Runtime:
             database=self.database,
             registry=self.registry,
             memory=self.memory,
+            client=self.client,
             clock=self._parts.clock,
         )
         for target, tool in local_tools(parts).items():

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from micro_agi.local.data.view import data_view
+from micro_agi.local.fetch import fetch
 from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.project.tool import project_prompt, project_tool
 from micro_agi.local.read_file import read_file
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspace import Workspace
 from micro_agi.memory.memory import Memory
+from micro_agi.net.client import Client
 from micro_agi.registry.registry import Registry
 from micro_agi.store.database import Database
 
@@ -26,6 +28,7 @@ class LocalParts:
     database: Database
     registry: Registry
     memory: Memory
+    client: Client
     clock: Callable[[], float]
     """Seconds since 1970."""
 
@@ -35,6 +38,7 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
     return {
         "local.read_file": read_file(parts.workspace),
         "local.data_view": data_view(parts.workspace),
+        "local.fetch": fetch(parts.client),
         "local.memory": memory_tool(parts.memory),
         "local.recall": recall_tool(parts.memory),
         "local.project": project_tool(parts.database, clock=parts.clock),

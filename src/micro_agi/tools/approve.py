@@ -120,7 +120,8 @@ class Approvals:
     ) -> tuple[Policy, ...]:
         """Ask for what the policies leave open of what a call needs; return what was granted.
 
-        Each need is answered by itself, and an answer counts for exactly its text.
+        Each need is answered by itself, and an answer counts for exactly its text, or for
+        the URLs of the host that it names.
         Raises: PolicyDenied for what a policy or the person refuses.
         """
         granted: list[Policy] = []
@@ -140,7 +141,7 @@ class Approvals:
             )
             if question not in self._session:
                 await self._ask(question, context, emit)
-            granted.append(_exactly(f"{GRANTS}:{entry.id}#need{number}", question))
+            granted += _policies(f"{GRANTS}:{entry.id}#need{number}", question)
         return tuple(granted)
 
     async def _ask(self, question: Question, context: CallContext, emit: Emit) -> None:
@@ -185,7 +186,7 @@ def declared_hosts(entry: Entry) -> tuple[str, ...]:
 async def remember(registry: Registry, question: Question) -> None:
     """Write the grants of an "always" into `app.grants`, with the person's authority."""
     changes = registry.snapshot().changes()
-    for number, policy in enumerate(_policies(question)):
+    for number, policy in enumerate(_policies(GRANTS, question)):
         facts = f"{question.agent}|{question.tool_hash}|{policy.actions}|{policy.resources}"
         name = "grant_" + hashlib.sha256(facts.encode()).hexdigest()[:16]
         if any(e.name == name for e in registry.snapshot().namespace(GRANTS)):
@@ -195,11 +196,11 @@ async def remember(registry: Registry, question: Question) -> None:
         await changes.apply(root_context(reason=f"always: {question.resource}"))
 
 
-def _policies(question: Question) -> tuple[Policy, ...]:
-    """Return what the answer "always" allows."""
+def _policies(policy_id: str, question: Question) -> tuple[Policy, ...]:
+    """Return what a person's answer allows: a host with all its addresses, else exactly that."""
     if question.action == REQUEST:
-        return allow_policies(GRANTS, question.resource)
-    return (_exactly(GRANTS, question),)
+        return allow_policies(policy_id, question.resource)
+    return (_exactly(policy_id, question),)
 
 
 def _exactly(policy_id: str, question: Question) -> Policy:

@@ -1,27 +1,22 @@
-"""Parquet files, read by a confined process of its own (`parquet_reader.py`).
+"""Parquet files, read by a confined process of its own (`readers/parquet_program.py`).
 
 Needs pyarrow, which is 170 MB installed and therefore an extra; without it, the error says how
 to get it. A reader that breaks on a file, or is broken by it, ends alone.
 """
 
-import importlib.util
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from micro_agi.errors import InputInvalid, LimitReached, ToolFailed
+from micro_agi.errors import LimitReached, ToolFailed
 from micro_agi.local.data.budget import Budget
 from micro_agi.local.data.describe import describe
 from micro_agi.local.data.table import MOST_COLUMNS, Table, cell, shown
+from micro_agi.local.readers.start import command, options
 
 MAGIC = b"PAR1"
-PROGRAM = Path(__file__).parent / "parquet_reader.py"
-OURS = str(Path(__file__).parents[3])
-"""Where this package is: the reader takes the confinement from it."""
 LINE_BYTES = 64 << 20
 CHECK_EVERY = 1000
 
@@ -68,23 +63,12 @@ def _reading(
     file: BinaryIO, plan: dict[str, Any], budget: Budget
 ) -> Iterator[tuple[dict[str, Any], Iterator[list[Any]]]]:
     """Start the reader; yield what the file is and an iterator over the rows."""
-    package = importlib.util.find_spec("pyarrow")
-    if package is None or package.origin is None:
-        raise InputInvalid(
-            "parquet files are read with pyarrow, which is not installed",
-            where="data_view",
-            fix='pip install "micro-agi[parquet]"',
-        )
-    libraries = "\n".join([OURS, str(Path(package.origin).parents[1])])
+    number = file.fileno()
     process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-I", str(PROGRAM), str(file.fileno()), libraries, json.dumps(plan)],
-        env={},
-        cwd="/",
+        command("parquet_program", "pyarrow", "parquet", str(number), json.dumps(plan)),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[file.fileno()],
-        start_new_session=True,
+        pass_fds=[number],
+        **options(),
     )
     assert process.stdout is not None, "it is a pipe"
     try:

@@ -1,17 +1,13 @@
 """Read a parquet file that nobody trusts: a program of its own, which has nothing to lose.
 
-Decoding is done by a large C++ library, and the file may be made to break it. So this runs
-in a process without environment, which before it reads the first byte gives up the file
-system, the network and new processes (where the kernel has Landlock), and has limits on
-memory and time. What it is given: a descriptor to read, and standard output.
+Decoding is done by a large C++ library, and the file may be made to break it.
 
-Arguments: the descriptor, where packages are, and a plan as JSON. It prints one JSON value a
+Arguments: where packages are, the descriptor, and a plan as JSON. It prints one JSON value a
 line: what the file is, then rows.
 """
 
 import json
 import random
-import resource
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -25,14 +21,16 @@ BATCH_ROWS = 1000
 
 def main() -> None:
     """Confine this process, then answer the plan."""
-    descriptor, packages, plan = int(sys.argv[1]), sys.argv[2].split("\n"), json.loads(sys.argv[3])
-    sys.path[:0] = packages
+    places, descriptor, plan = sys.argv[1].split("\n"), int(sys.argv[2]), json.loads(sys.argv[3])
+    sys.path[:0] = places
     import pyarrow
     import pyarrow.parquet as parquet
 
+    from micro_agi.local.readers.confine import confine
+
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
-    confine()
+    confine(address_bytes=ADDRESS_BYTES, cpu_s=CPU_S)
     with open(descriptor, "rb") as file:
         try:
             opened = parquet.ParquetFile(file, pre_buffer=False)
@@ -45,21 +43,6 @@ def main() -> None:
                 say(row)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
             say({"error": str(error)[:500] or type(error).__name__})
-
-
-def confine() -> None:
-    """Give up what a reader of one descriptor does not need."""
-    from micro_agi.sandbox.worker import landlock
-    from micro_agi.sandbox.worker.syscalls import PR_SET_NO_NEW_PRIVS, prctl
-
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    abi = landlock.version()
-    if abi:
-        landlock.deny_everything(abi)
 
 
 def rows(opened: Any, plan: dict[str, Any]) -> Iterator[list[Any]]:
