@@ -90,12 +90,8 @@ class Delimited:
         return even(self.columns, rows, first=None)
 
     def _last(self, count: int, *, quoted: bool) -> list[bytes]:
-        if not count:
-            return []
-        found = self._records.last(count + self.form.header, quoted=quoted)
-        # As many as there are in the file: then the header is among them.
-        whole = len(found) <= count or found == self._records.first(len(found) + 1)
-        return found[self.form.header :] if whole else found[-count:]
+        found, whole = self._records.last(count, quoted=quoted)
+        return found[self.form.header :] if whole else found
 
     def sample(self, count: int, seed: int) -> tuple[Table, bool]:
         """Return random rows, and whether each was equally likely."""
@@ -141,12 +137,13 @@ def _form(head: bytes, encoding: str, tabs: bool, delimiter: str, header: bool |
         text = text[: text.rfind("\n")]  # the last line may be cut
     candidates = [delimiter] if delimiter else ["\t"] if tabs else list(DELIMITERS)
     tried = [
-        (_score(rows), -number, quoted, candidate, rows)
+        (_score(rows), quoted, len(rows[0]) if rows else 0, -number, candidate, rows)
         for number, candidate in enumerate(candidates)
         for quoted in (True, False)
         for rows in [_first_rows(text, candidate, quoted=quoted)]
+        if not quoted or _in_pairs(text, candidate)
     ]
-    _, _, quoted, chosen, rows = max(tried, key=lambda t: (t[0], t[2], t[1]))
+    _, quoted, _, _, chosen, rows = max(tried, key=lambda t: t[:4])
     first = rows[0] if rows else []
     named = _is_header(rows) if header is None else header
     notes = [f"{encoding}, since it is no UTF-8"] if encoding not in ("utf-8", "utf-8-sig") else []
@@ -174,13 +171,23 @@ def _first_rows(text: str, delimiter: str, *, quoted: bool) -> list[list[str]]:
     return [row for row, _ in zip(filled, range(LOOK_AT_ROWS), strict=False)]
 
 
-def _score(rows: list[list[str]]) -> tuple[float, int, int]:
-    """Say how much like a table the rows are: of equal length, of several columns, many."""
-    if not rows:
-        return (0.0, 0, 0)
-    width = len(rows[0])
-    same = sum(len(row) == width for row in rows) / len(rows)
-    return (same if width > 1 else 0.0, len(rows), width)
+def _in_pairs(text: str, delimiter: str) -> bool:
+    """Whether quotes come in pairs, so that a record can be told from its part by them."""
+    record = ""
+    for line in text.split("\n")[:LOOK_AT_ROWS]:
+        record = f"{record}\n{line}" if record else line.rstrip("\r")
+        if record.count('"') & 1:
+            continue
+        if len(list(_reader([record], delimiter, quoted=True))) > 1:
+            return False
+        record = ""
+    return True  # the last one may be cut
+
+
+def _score(rows: list[list[str]]) -> float:
+    """Say how much like a table the rows are: how many are as long as the first one."""
+    width = len(rows[0]) if rows else 0
+    return sum(len(row) == width for row in rows) / len(rows) if width > 1 else 0.0
 
 
 def _is_header(rows: list[list[str]]) -> bool:

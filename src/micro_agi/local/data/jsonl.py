@@ -49,7 +49,7 @@ class JsonLines:
 
     def tail(self, count: int) -> Table:
         """Return the last rows, from the end of the file."""
-        return self._table(self._records.last(count))
+        return self._table(self._records.last(count)[0])
 
     def sample(self, count: int, seed: int) -> tuple[Table, bool]:
         """Return random rows, and whether each was equally likely."""

@@ -55,7 +55,8 @@ def view_parquet(
                 )
                 answer["notes"] = [said]
             return answer
-        return shown(Table(columns=names, rows=tuple(map(tuple, found))))
+        table = Table(columns=names, rows=tuple(map(tuple, found)))
+        return shown(table, keep="last" if operation == "tail" else "first")
 
 
 @contextmanager

@@ -79,13 +79,13 @@ class Records:
         """Return the first records."""
         return [record for record, _ in zip(self.forward(), range(count), strict=False)]
 
-    def last(self, count: int, *, quoted: bool | None = None) -> list[bytes]:
-        """Return the last records, in their order in the file.
+    def last(self, count: int, *, quoted: bool | None = None) -> tuple[list[bytes], bool]:
+        """Return the last records, in their order, and whether the file's first is among them.
 
         Raises: LimitReached when they take more than 64 MiB.
         """
         if not count:
-            return []
+            return [], False
         quoted = self._quoted if quoted is None else quoted
         back = FIRST_BACK
         while True:
@@ -93,10 +93,10 @@ class Records:
             self._file.seek(begin)
             found = _from_the_end(self._file.read(self.size - begin), quoted=quoted)
             if begin == self._start:
-                return found[-count:]
+                return found[-count:], len(found) <= count
             # The first one may have begun before what was read.
             if len(found) > count:
-                return found[1:][-count:]
+                return found[-count:], False
             if back >= MOST_BACK:
                 raise LimitReached(
                     f"the last {count} rows take more than {MOST_BACK >> 20} MiB",

@@ -5,7 +5,7 @@ Cells and rows are cut so that the answer fits into one result; each cut is said
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,21 +31,26 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def shown(table: Table) -> dict[str, Any]:
-    """Return a table for the model: cut to what fits, with a note for each thing left out."""
+def shown(table: Table, *, keep: Literal["first", "last"] = "first") -> dict[str, Any]:
+    """Return a table for the model: cut to what fits, with a note for each thing left out.
+
+    `keep` says which rows stay when not all of them fit.
+    """
     notes = list(table.notes)
     columns = [cell(name) for name in table.columns[:MOST_COLUMNS]]
     if len(table.columns) > MOST_COLUMNS:
         notes.append(f"the first {MOST_COLUMNS} of {len(table.columns)} columns")
     rows: list[list[Any]] = []
     left = RESULT_CHARS - sum(map(len, columns))
-    for row in table.rows:
+    for row in table.rows if keep == "first" else reversed(table.rows):
         cut = [cell(value) for value in row[:MOST_COLUMNS]]
         left -= sum(len(value) if isinstance(value, str) else 8 for value in cut) + 3 * len(cut)
         if left < 0 and rows:
-            notes.append(f"the first {len(rows)} of {len(table.rows)} rows: more do not fit")
+            notes.append(f"the {keep} {len(rows)} of {len(table.rows)} rows: more do not fit")
             break
         rows.append(cut)
+    if keep == "last":
+        rows.reverse()
     return {"columns": columns, "rows": rows, **({"notes": notes} if notes else {})}
 
 

@@ -153,7 +153,7 @@ def _answer(source: Source, wanted: DataView) -> dict[str, Any]:
         case "head":
             return shown(source.head(wanted.n_rows))
         case "tail":
-            return shown(source.tail(wanted.n_rows))
+            return shown(source.tail(wanted.n_rows), keep="last")
         case "sample":
             table, fair = source.sample(wanted.n_rows, wanted.seed)
             answer = shown(table)
