@@ -6,8 +6,10 @@ import platform
 
 from benchmarks import (
     commands,
+    data,
     draft,
     first_token,
+    memory,
     parallel,
     registry,
     sandbox,
@@ -29,6 +31,8 @@ SCRIPTS = {
     "draft": draft,
     "registry": registry,
     "sandbox": sandbox,
+    "memory": memory,
+    "data": data,
 }
 
 

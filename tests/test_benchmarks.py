@@ -20,6 +20,8 @@ ROWS = {
     "draft": 3,
     "registry": 5,
     "sandbox": 21,
+    "memory": 4,
+    "data": 5,
 }
 
 

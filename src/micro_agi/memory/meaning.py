@@ -132,17 +132,19 @@ class Meanings:
             matrix = self._current(db, len(wanted) // BYTES, model)
             asked = limit
             while True:
-                keys = matrix.closest(wanted, asked)
-                found = _alive(db, space, keys)
-                # Other spaces' items are in the matrix too, and vectors that were replaced.
+                found = _alive(db, space, matrix.closest(wanted, asked))
                 if len(found) >= limit or asked >= matrix.size:
                     return found[:limit]
+                # Other spaces' items are in the matrix too, and vectors that were replaced.
+                if self._is_mostly_stale(db, model):
+                    self._matrix = None
+                    matrix = self._current(db, len(wanted) // BYTES, model)
                 asked *= 8
 
     def _current(self, db: sqlite3.Connection, dimensions: int, model: str) -> Matrix:
         """Return the matrix with what was added to the table since the last time."""
         matrix = self._matrix
-        if matrix is None or matrix.dimensions != dimensions or self._is_mostly_stale(db, model):
+        if matrix is None or matrix.dimensions != dimensions:
             matrix, self._last = Matrix(dimensions), 0
         new = db.execute(
             "SELECT id, vector FROM memory_vectors WHERE id > ? AND model = ? ORDER BY id",

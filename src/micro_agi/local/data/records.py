@@ -10,6 +10,7 @@ Blank lines are no records. Knows nothing of columns.
 
 import os
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -26,6 +27,7 @@ QUOTE = b'"'
 EXACT_SAMPLE_BYTES = 32 << 20
 """Files up to this size are sampled record by record, larger ones at random places."""
 CHECK_EVERY = 1000
+_BLANK = re.compile(rb"\n[ \t\r]*\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,14 +204,9 @@ def _count(block: bytes, *, quoted: bool) -> int:
     """Count the records of a block that ends with one."""
     if not block:
         return 0
-    unended = not block.endswith(b"\n")
-    if not _has_blank_lines(block):
-        if quoted and QUOTE in block:
-            return sum(part.count(b"\n") for part in block.split(QUOTE)[::2]) + unended
-        return block.count(b"\n") + unended
-    return len(_from_the_end(block, quoted=quoted))
-
-
-def _has_blank_lines(block: bytes) -> bool:
-    begins = block.startswith((b"\n", b"\r\n"))
-    return begins or b"\n\n" in block or b"\n\r\n" in block or b" \n" in block
+    if _BLANK.search(block) or not block.partition(b"\n")[0].strip():
+        return len(_from_the_end(block, quoted=quoted))
+    inside = 0
+    if quoted and QUOTE in block:
+        inside = b"".join(block.split(QUOTE)[1::2]).count(b"\n")
+    return block.count(b"\n") - inside + (not block.endswith(b"\n"))
