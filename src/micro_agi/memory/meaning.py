@@ -167,9 +167,10 @@ class Meanings:
 def _alive(db: sqlite3.Connection, space: str, keys: Sequence[int]) -> list[int]:
     """Return the items that these vectors belong to, as far as they are still theirs."""
     marks = ", ".join("?" * len(keys))
+    # The plus keeps SQLite from reading the whole space by its index.
     query = (
         "SELECT v.id, v.item FROM memory_vectors v JOIN memory_items i"  # noqa: S608 marks only
-        f" ON i.id = v.item WHERE i.space = ? AND v.id IN ({marks})"
+        f" ON i.id = v.item WHERE +i.space = ? AND v.id IN ({marks})"
     )
     alive = dict(db.execute(query, (space, *keys)).fetchall())
     return [alive[key] for key in keys if key in alive]
