@@ -32,6 +32,7 @@ from micro_agi.home import (
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.request import Provider
 from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
@@ -241,6 +242,14 @@ class Runtime:
         )
         for target, tool in local_tools(parts).items():
             self.functions.register(target, tool.run, needs=tool.needs)
+
+    async def undo(self, count: int = 1) -> list[str]:
+        """Take back the newest file changes in this workspace, and say what became of each.
+
+        Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
+        """
+        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        return [f"{undone.what} {undone.path}" for undone in done]
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""

@@ -292,6 +292,17 @@ COMMANDS = (
         more="To go on with one: micro-agi chat --session ID",
     ),
     Command(
+        name="undo",
+        help="take back changes of files by agents",
+        run="undo:run",
+        arguments=(
+            _arg("count", metavar="N", nargs="?", type=int, default=1, help="how many; default 1"),
+            _arg("--list", action="store_true", dest="listed", help="only list them, newest first"),
+        ),
+        more="Of the workspace given by --workspace; without it, of any workspace of this home.\n"
+        "A file that changed since stays as it is. What shell commands did is not undone.",
+    ),
+    Command(
         name="docs",
         help="the documentation that the agent reads",
         verbs=(

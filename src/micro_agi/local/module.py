@@ -7,9 +7,14 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from micro_agi.local.changes import Changes
+from micro_agi.local.edit_file import edit_file
+from micro_agi.local.list_files import list_files
 from micro_agi.local.read_file import read_file
+from micro_agi.local.search_files import search_files
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspace import Workspace
+from micro_agi.local.write_file import write_file
 from micro_agi.registry.registry import Registry
 from micro_agi.store.database import Database
 
@@ -27,6 +32,11 @@ class LocalParts:
 
 def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
     """Return every tool by its target: `local.read_file` and so on."""
+    changes = Changes(parts.database, clock=parts.clock)
     return {
+        "local.list_files": list_files(parts.workspace),
         "local.read_file": read_file(parts.workspace),
+        "local.search_files": search_files(parts.workspace),
+        "local.write_file": write_file(parts.workspace, changes),
+        "local.edit_file": edit_file(parts.workspace, changes),
     }
