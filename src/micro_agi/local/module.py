@@ -12,6 +12,7 @@ from micro_agi.local.edit_file import edit_file
 from micro_agi.local.list_files import list_files
 from micro_agi.local.read_file import read_file
 from micro_agi.local.search_files import search_files
+from micro_agi.local.shell import shell
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspace import Workspace
 from micro_agi.local.write_file import write_file
@@ -38,5 +39,6 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.read_file": read_file(parts.workspace),
         "local.search_files": search_files(parts.workspace),
         "local.write_file": write_file(parts.workspace, changes),
+        "local.shell": shell(parts.workspace, parts.registry),
         "local.edit_file": edit_file(parts.workspace, changes),
     }
