@@ -3,18 +3,13 @@
 The rows are those of spec/local-agent.md 3.3 and 7.3, and the ways around them that we know.
 """
 
-import asyncio
-
 import pytest
 
 from micro_agi.app import BUNDLED
 from micro_agi.errors import EntryInvalid
-from micro_agi.llm.providers.scripted import Call
 from micro_agi.local.shell_rules import RULE_TYPE, Judge, rules_of
-from micro_agi.messages import ApprovalAnswered, ApprovalAsked, ToolCallFinished
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.load import load_app
-from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 RULES = rules_of(load_app(BUNDLED / "local", source="program").entries, lambda _: True)
 WORKSPACE = "/home/ann/project"

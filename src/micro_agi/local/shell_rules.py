@@ -188,7 +188,7 @@ def _doubt(simple: Simple) -> str:
 
 
 def _only_wraps(simple: Simple) -> bool:
-    """Whether a command does nothing but what its inner commands do, which are judged themselves."""
+    """Whether it does nothing but what its inner commands do, which are judged by themselves."""
     if simple.program in SHELLS:
         options = [w.text for w in simple.arguments if w.text.startswith("-")]
         return all(set(option) <= set("-ceux") and option != "--" for option in options)
