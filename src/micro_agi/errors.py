@@ -118,6 +118,12 @@ class ToolFailed(MicroAgiError):
     code = "tool.failed"
 
 
+class ToolInterrupted(ToolFailed):
+    """The program ended while it ran; what it did by then is unknown."""
+
+    code = "tool.interrupted"
+
+
 class LimitReached(ToolFailed):
     """It ran out of time, memory, output, host calls, steps or money."""
 

@@ -71,6 +71,7 @@ class ToolCaller:
             arguments=arguments,
             tool_hash=entry.hash,
             replayable=self._functions.replayable(entry),
+            idempotent=self._functions.idempotent(entry),
         )
 
     async def run(
