@@ -41,7 +41,7 @@ AGENTS = [
             ["app.tools:create_tool", "app.tools:load_tool"],
             [{"id": "app:coder", "name": "ask_coder"}],
         ),
-        ("coder", [], []),
+        ("coder", ["app.native:look"], []),
     )
 ]
 DRAFT = {

@@ -75,6 +75,8 @@ class SessionRow:
     turns: int
     events: int
     last_at: float
+    unfinished: bool
+    """Its last turn was cut off, or runs right now."""
 
 
 class SessionJournal:
@@ -230,7 +232,9 @@ class Journal:
         """Return all sessions, the one used last first."""
         query = (
             "SELECT s.id, s.agent, s.created_at, s.title, coalesce(max(j.turn), 0), count(j.seq),"
-            " coalesce(max(j.at), s.created_at) AS last"
+            " coalesce(max(j.at), s.created_at) AS last,"
+            " (SELECT kind FROM journal k WHERE k.session = s.id"
+            "  AND kind IN ('turn_started', 'turn_finished') ORDER BY seq DESC LIMIT 1)"
             " FROM sessions s LEFT JOIN journal j ON j.session = s.id"
             " GROUP BY s.id ORDER BY last DESC, s.id"
         )
@@ -244,6 +248,7 @@ class Journal:
                 turns=row[4],
                 events=row[5],
                 last_at=row[6],
+                unfinished=row[7] == "turn_started",
             )
             for row in rows
         ]

@@ -69,7 +69,7 @@ class Unfinished:
                 self._finished(event)
             case ApprovalAsked() | ApprovalAnswered():
                 for pending in self.pending:
-                    if pending.call.id == event.call_id:
+                    if event.call_id.endswith(f"/{pending.call.id}"):  # a call's key
                         pending.asking = isinstance(event, ApprovalAsked)
             case Delegated():
                 self._pending(event.call_id).nested.append(event.event)
