@@ -46,7 +46,9 @@ def hash_of(data: bytes | None) -> str:
 class Changes:
     """The one place where tools write files."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float], keep: int = KEEP) -> None:
+        """Remember the newest `keep` changes."""
+        self._keep = keep
         self._database = database
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
@@ -103,7 +105,7 @@ class Changes:
             ).lastrowid
             assert number is not None, "an insert has a row"
             if number % FORGET_EVERY == 0:
-                _forget(db)
+                _forget(db, self._keep)
             return number
 
         return await self._database.write(record, durable=True)
@@ -119,7 +121,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _forget(db: sqlite3.Connection) -> None:
+def _forget(db: sqlite3.Connection, keep: int) -> None:
     """Drop the oldest changes beyond what is kept, and the contents that nothing names."""
     rows = db.execute(
         "SELECT c.id, coalesce(b.size, 0) + coalesce(a.size, 0) FROM workspace_changes c "
@@ -129,7 +131,7 @@ def _forget(db: sqlite3.Connection) -> None:
     total = 0
     for position, (number, size) in enumerate(rows):
         total += size
-        if position and (position >= KEEP or total > KEEP_BYTES):
+        if position and (position >= keep or total > KEEP_BYTES):
             db.execute("DELETE FROM workspace_changes WHERE id <= ?", (number,))
             break
     db.execute(
