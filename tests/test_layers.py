@@ -102,6 +102,7 @@ def test_every_module_is_reached():
         "micro_agi.sandbox.worker.zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
+        "micro_agi.sandbox.worker.shell_worker",
     }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}
