@@ -10,7 +10,7 @@ from micro_agi.commands.table import COMMANDS
 
 ROOT = Path(__file__).parent.parent / "src" / "micro_agi"
 LAYER_ZERO = {"errors", "values", "messages", "settings"}
-PURE = {"store", "search", "net"}
+PURE = {"store", "search", "net", "toolcalls"}
 MAY_IMPORT = {
     "errors": set(),
     "values": set(),
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "store": set(),
     "search": set(),
     "net": set(),
+    "toolcalls": set(),
     "registry": {"security", "store"},
     "sandbox": {"security", "net"},
     "llm": PURE,
@@ -102,6 +103,9 @@ def test_every_module_is_reached():
         "micro_agi.sandbox.worker.zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
+        "micro_agi.local.readers.html_program",
+        "micro_agi.local.readers.parquet_program",
+        "micro_agi.sandbox.worker.shell_worker",
     }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}

@@ -33,6 +33,7 @@ from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.embeddings import Embeddings
 from micro_agi.llm.request import Provider
 from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace
 from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
@@ -52,6 +53,7 @@ from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
+from micro_agi.sessions.recovery import unfinished
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -250,6 +252,14 @@ class Runtime:
         for target, tool in local_tools(parts).items():
             self.functions.register(target, tool.run, needs=tool.needs)
 
+    async def undo(self, count: int = 1) -> list[str]:
+        """Take back the newest file changes in this workspace, and say what became of each.
+
+        Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
+        """
+        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        return [f"{undone.what} {undone.path}" for undone in done]
+
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
         for task in self._background:
@@ -342,7 +352,8 @@ class Runtime:
         self.warm()
         session_id = session_id or new_session_id()
         recorded = await self.journal.read(session_id)
-        conversation = derive(r.event for r in recorded)
+        events = [r.event for r in recorded]
+        conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
         agent_id = find_agent(self.registry.snapshot(), wanted).id
         return Session(
@@ -352,6 +363,7 @@ class Runtime:
             agent=self.agent_context(),
             agent_id=agent_id,
             approvals=Approvals(self.registry, approver or self.approver),
+            unfinished=unfinished(events),
         )
 
     def warm(self) -> None:

@@ -1,15 +1,17 @@
 """Every requirement has a test, and every mark names a requirement."""
 
 import ast
+import functools
 from collections import Counter
 from pathlib import Path
 
-from tests.requirements import micro_agi
+from tests.requirements import local_agent, micro_agi
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS]
+REQUIREMENTS = [*micro_agi.REQUIREMENTS, *local_agent.REQUIREMENTS]
 
 
+@functools.cache
 def marked() -> dict[str, list[str]]:
     """Requirement id → tests that carry its mark."""
     found: dict[str, list[str]] = {}

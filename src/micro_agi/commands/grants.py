@@ -37,12 +37,13 @@ async def list_grants(invocation: Invocation) -> int:
 def _facts(snapshot: Snapshot, entry: Entry) -> dict[str, Any]:
     policy = parse_policy(entry.id, entry.data)
     bound = {c.field: c.value for c in policy.conditions}
+    exact = bound.get("resource")
     tool = str(entry.meta.get("tool") or bound.get("meta.tool") or "any tool")
     return {
         "name": entry.name,
         "tool": tool,
         "agent": str(entry.meta.get("agent") or bound.get("actor.id") or "any agent"),
-        "may": f"{', '.join(policy.actions)} on {', '.join(policy.resources)}",
+        "may": f"{', '.join(policy.actions)} on {exact or ', '.join(policy.resources)}",
         "state": _state(snapshot, tool, bound.get("meta.tool_hash")),
     }
 

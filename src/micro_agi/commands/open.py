@@ -12,7 +12,8 @@ from pathlib import Path
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.log_file import MASK, logging_to
-from micro_agi.errors import InputInvalid, MicroAgiError
+from micro_agi.errors import InputInvalid, MicroAgiError, PolicyDenied
+from micro_agi.home import recall, remember
 from micro_agi.settings import Settings, load, process_environment, read_dotenv
 from micro_agi.terminal.console import Console
 from micro_agi.values import Secret
@@ -41,6 +42,8 @@ async def open_runtime(
             # Models, limits and the sandbox were built from the other settings.
             await rt.close()
             rt = await _open(invocation, settings, console)
+        if console is not None:
+            await _agree_on_workspace(invocation, console, rt)
         if console is None:
             for notice in rt.notices:
                 invocation.note(f"note: {notice}")
@@ -94,6 +97,24 @@ async def _agrees(invocation: Invocation, console: Console, rt: Runtime) -> bool
     return await agrees(
         invocation, console, f"Trust the app in {directory}: its settings, policies and code?"
     )
+
+
+async def _agree_on_workspace(invocation: Invocation, console: Console, rt: Runtime) -> None:
+    """Ask once for each directory outside the home whether agents may change files there.
+
+    Raises: PolicyDenied when they may not.
+    """
+    root = rt.workspace.root
+    key = f"workspace:{root}"
+    if not rt.settings.workspace or recall(rt.database, key):
+        return
+    if not await agrees(invocation, console, f"Let agents change files in {root}?"):
+        raise PolicyDenied(
+            "nobody agreed that agents may change files there",
+            where=str(root),
+            fix="answer yes when asked, start with --yes, or leave --workspace out",
+        )
+    remember(rt.database, key, "yes")
 
 
 def _dotenv(rt: Runtime) -> Mapping[str, str]:

@@ -415,6 +415,12 @@ COMMANDS = (
                 arguments=(_arg("id", metavar="ID", help="as listed"),),
             ),
             Command(
+                name="resume",
+                help="go on with a turn that was cut off",
+                run="session:resume",
+                arguments=(_arg("id", metavar="ID", help="as listed"),),
+            ),
+            Command(
                 name="export",
                 help="write its journal, one event a line",
                 run="session:export",
@@ -432,6 +438,17 @@ COMMANDS = (
         verbs=_MEMORY,
     ),
     Command(name="project", help="what is worked on over many sessions", verbs=_PROJECT),
+    Command(
+        name="undo",
+        help="take back changes of files by agents",
+        run="undo:run",
+        arguments=(
+            _arg("count", metavar="N", nargs="?", type=int, default=1, help="how many; default 1"),
+            _arg("--list", action="store_true", dest="listed", help="only list them, newest first"),
+        ),
+        more="Of the workspace given by --workspace; without it, of any workspace of this home.\n"
+        "A file that changed since stays as it is. What shell commands did is not undone.",
+    ),
     Command(
         name="docs",
         help="the documentation that the agent reads",

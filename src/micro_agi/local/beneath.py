@@ -87,8 +87,16 @@ class Beneath:
             os.close(root)
 
     def directory(self, parts: tuple[str, ...]) -> int:
-        """Open a directory, for listing it and as the base of `*at` calls."""
-        return self.open(parts, os.O_RDONLY | os.O_DIRECTORY)
+        """Open a directory, for listing it and as the base of `*at` calls.
+
+        Raises: PathRefused for a link to one; OSError as `open` does.
+        """
+        try:
+            return self.open(parts, os.O_RDONLY | os.O_DIRECTORY)
+        except NotADirectoryError:
+            # Not followed, a link is no directory either: say which of them it is.
+            os.close(self.open(parts, os.O_PATH))
+            raise
 
 
 def refused(path: str, why: str, *, fix: str = "") -> PathRefused:

@@ -11,7 +11,6 @@ Source: spec/local-agent.md 7.5; decision 0037.
 """
 
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from micro_agi.errors import EntryNotFound, InputInvalid, PathRefused, ToolFailed
 from micro_agi.local.beneath import Beneath, parts_of, refused
 from micro_agi.local.credentials import credential_like, in_version_control
+from micro_agi.local.replace import require_ordinary
 from micro_agi.values import nearest
 
 CURRENT = "@current"
@@ -107,6 +107,16 @@ class Workspace:
         shown = "/".join(((CURRENT,) if current else ()) + parts) or "."
         return Place(tree=tree, parts=parts, shown=shown, writable=not current)
 
+    def file_place(self, path: str) -> Place:
+        """Check the path of a file that a tool will write.
+
+        Raises: PathRefused, also for the workspace itself.
+        """
+        place = self.place(path, write=True)
+        if not place.parts:
+            raise refused(path, "it is the workspace itself", fix="name a file in it")
+        return place
+
     def _forbid(self, path: str, root: Path, parts: tuple[str, ...], *, write: bool) -> None:
         secret = credential_like(parts)
         if secret:
@@ -139,7 +149,7 @@ class Workspace:
     def _checked(self, place: Place, flags: int) -> int:
         opened = place.tree.open(place.parts, flags)
         try:
-            require_ordinary(place, os.fstat(opened))
+            require_ordinary(place.shown, os.fstat(opened))
         except BaseException:
             os.close(opened)
             raise
@@ -148,10 +158,11 @@ class Workspace:
     def failure(self, place: Place, error: OSError) -> EntryNotFound | ToolFailed:
         """Return what an `OSError` means to who named the place."""
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return self._not_found(place)
+            return self.not_found(place)
         return ToolFailed(f"`{place.shown}` cannot be opened: {error.strerror}", where=place.shown)
 
-    def _not_found(self, place: Place) -> EntryNotFound:
+    def not_found(self, place: Place) -> EntryNotFound:
+        """Return the error for a file that is not there, with the nearest names."""
         near: list[str] = []
         try:
             handle = place.tree.directory(place.parts[:-1])
@@ -167,23 +178,4 @@ class Workspace:
             f"there is no file `{place.shown}`",
             where=place.shown,
             fix=f"there is: {', '.join(near)}" if near else "list_files shows what there is",
-        )
-
-
-def require_ordinary(place: Place, found: os.stat_result) -> None:
-    """Return quietly for an ordinary file that has this one name.
-
-    Raises: ToolFailed for a directory, PathRefused for the rest.
-    """
-    if stat.S_ISDIR(found.st_mode):
-        raise ToolFailed(
-            f"`{place.shown}` is a directory", where=place.shown, fix="list_files lists it"
-        )
-    if not stat.S_ISREG(found.st_mode):
-        raise refused(place.shown, "it is a device, a pipe or a socket")
-    if found.st_nlink > 1:
-        raise refused(
-            place.shown,
-            "it is a hard link, whose other name may be outside",
-            fix="copy it to a new file first",
         )
