@@ -24,7 +24,7 @@ from micro_agi.messages import (
 )
 from micro_agi.settings import PREFIX
 from micro_agi.terminal.text import counted, facts, first_line, indented, money, printable
-from micro_agi.tools.approve import is_for_a_person, verb
+from micro_agi.tools.approve import REQUEST, is_for_a_person, verb
 
 RAISED_BY = {
     "steps": "max_steps",
@@ -131,11 +131,13 @@ def question_text(question: Question, *, private: bool) -> str:
     """Return what a person is asked, without the choices."""
     lines = [
         f"  {printable(question.tool)} wants to {verb(question.action)}",
-        f"    {printable(question.resource)}",
+        indented(printable(question.resource), "    "),
         f"  for agent {printable(question.agent or 'none')}",
     ]
     if question.reason:
-        lines.append(f"  it says of itself: {first_line(question.reason)}")
+        # A tool describes itself; why a command is asked about, the runtime says.
+        by = "it says of itself" if question.action == REQUEST else "because"
+        lines.append(f"  {by}: {first_line(question.reason)}")
     if private:
         lines.append("  careful: this address is on your machine or in your own network")
     return "\n".join(lines)
