@@ -154,7 +154,10 @@ def test_a_session_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_question_that_nobody_can_answer_is_refused_and_says_how_to_allow_it():
-    fetch = draft("get_page", "{}") | {"modules": ["http_client"], "hosts": ["https://example.com/*"]}
+    fetch = draft("get_page", "{}") | {
+        "modules": ["http_client"],
+        "hosts": ["https://example.com/*"],
+    }
     script = [
         Call("create_tool", fetch),
         Call("load_tool", {"id": "app.generated:get_page"}),
@@ -162,7 +165,10 @@ def test_a_question_that_nobody_can_answer_is_refused_and_says_how_to_allow_it()
         "No.",
     ]
     _, out, err = talk(script, ["fetch it"])
-    assert "  [get_page] error: `app.generated:get_page` may not request `https://example.com/*`" in out
+    assert (
+        "  [get_page] error: `app.generated:get_page` may not request `https://example.com/*`"
+        in out
+    )
     assert "no person is here" in err
 
 

@@ -168,7 +168,8 @@ def test_a_grant_for_one_path_does_not_cover_another():
         narrow = {**draft(url), "hosts": [f"{url}/public/*"]}
         load = Call("load_tool", {"id": "app.generated:get_page"})
         wanted = [
-            Call("get_page", {"url": url + p}) for p in ("/public/a", "/private", "/public/../private")
+            Call("get_page", {"url": url + p})
+            for p in ("/public/a", "/private", "/public/../private")
         ]
         return [Call("create_tool", narrow), load, *wanted, "done"]
 
