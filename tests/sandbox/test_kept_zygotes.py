@@ -43,6 +43,22 @@ def zygotes():
     return {child for child in mine if b"zygote.py" in Path(f"/proc/{child}/cmdline").read_bytes()}
 
 
+def runs(process):
+    """Whether a process is there and has not ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def kill(zygote):
+    """Kill a zygote and wait until it has ended, and its process 1 inside with it."""
+    processes = [zygote, *below(zygote)]
+    os.kill(zygote, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(runs(process) for process in processes):
+        assert time.monotonic() < deadline, "it outlived its end"
+
+
 @pytest.fixture
 def kept():
     keeper = KeptZygotes()
@@ -114,7 +130,7 @@ def test_pools_side_by_side_have_a_zygote_each(kept):
 
 def test_zygotes_that_died_while_they_waited_are_replaced(kept):
     for zygote in side_by_side(kept, 3):
-        os.kill(zygote, signal.SIGKILL)
+        kill(zygote)
     assert len(run(kept, echo)) == 1
 
 
