@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-Role = Literal["system", "developer", "user", "assistant", "tool"]
+Role = Literal["system", "developer", "user", "assistant", "tool", "cache_marker"]
+"""A `cache_marker` says nothing: what stands before it is worth keeping in the service's cache."""
 Outcome = Literal["answered", "limit_reached", "cancelled", "failed"]
 FinishReason = Literal["stop", "tool_call", "length", "filtered", "error"]
 
@@ -104,6 +105,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     thinking: int = 0
     cached: int = 0
     """Prompt tokens read from the provider's cache, not counted in `prompt`."""
+    cache_write: int = 0
+    """Prompt tokens written to the provider's cache, counted in `prompt`."""
 
     @property
     def window(self) -> int:
@@ -117,6 +120,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             completion=self.completion + other.completion,
             thinking=self.thinking + other.thinking,
             cached=self.cached + other.cached,
+            cache_write=self.cache_write + other.cache_write,
         )
 
 

@@ -34,12 +34,16 @@ class Pricing:
     output: float = 0.0
     cached_input: float | None = None
     """None bills cached tokens like others."""
+    cache_write: float | None = None
+    """For tokens that the provider writes to its cache; None bills them like others."""
 
     def cost(self, usage: Usage) -> float:
         """Return what `usage` costs, in USD."""
         cached = self.input if self.cached_input is None else self.cached_input
-        parts = usage.prompt * self.input + usage.cached * cached + usage.completion * self.output
-        return parts / MILLION
+        written = self.input if self.cache_write is None else self.cache_write
+        plain = usage.prompt - usage.cache_write
+        read = plain * self.input + usage.cached * cached + usage.cache_write * written
+        return (read + usage.completion * self.output) / MILLION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,15 +153,16 @@ def _pricing(entry: ModelEntry, value: Any) -> Pricing | None:
     if not value:
         return None
     prices = as_object(value)
-    for key in ("input", "output", "cached_input"):
+    for key in ("input", "output", "cached_input", "cache_write"):
         price = prices.get(key, 0)
         if isinstance(price, bool) or not isinstance(price, int | float) or price < 0:
             raise _invalid(entry, f"data.pricing.{key}", "USD per million tokens")
-    cached = prices.get("cached_input")
+    cached, written = prices.get("cached_input"), prices.get("cache_write")
     return Pricing(
         input=float(prices.get("input", 0)),
         output=float(prices.get("output", 0)),
         cached_input=None if cached is None else float(cached),
+        cache_write=None if written is None else float(written),
     )
 
 

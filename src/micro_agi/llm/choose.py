@@ -16,7 +16,7 @@ from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import CLASS, Catalogue, ModelCard
 from micro_agi.llm.discovery import ModelServer, ServedModel, find_servers, list_models
 from micro_agi.llm.providers.scripted import PROVIDER as SCRIPTED
-from micro_agi.llm.providers.table import DEFAULT_URLS, OPENAI, OPENAI_COMPATIBLE
+from micro_agi.llm.providers.table import OPENAI, OPENAI_COMPATIBLE, PROVIDERS
 from micro_agi.llm.request import ProviderAccess
 from micro_agi.net.client import Client
 from micro_agi.settings import NO_KEY
@@ -118,7 +118,7 @@ def card_at_server(name: str, catalogue: Catalogue, served: ServedModel | None) 
 
 async def _at_base_url(wanted: Wanted, catalogue: Catalogue, client: Client) -> Chosen:
     url = wanted.base_url.rstrip("/")
-    official = url == DEFAULT_URLS[OPENAI]
+    official = url == PROVIDERS[OPENAI].url
     access = ProviderAccess(base_url=url, api_key=wanted.api_key, organization=wanted.organization)
     server = None
     if not official:
@@ -166,7 +166,7 @@ def _with_own_provider(wanted: Wanted, card: ModelCard) -> Chosen | None:
     if not key:
         return None
     access = ProviderAccess(
-        base_url=DEFAULT_URLS[OPENAI], api_key=key, organization=wanted.organization
+        base_url=PROVIDERS[OPENAI].url, api_key=key, organization=wanted.organization
     )
     return Chosen(card=card, access=access, why=f"{card.name} at OpenAI ({why})")
 

@@ -18,7 +18,9 @@ class OpenAi(Service):
 
     def __init__(self, access: ProviderAccess, *, compatible: bool) -> None:
         """With `compatible`, no key is needed and only what all servers know is sent."""
-        super().__init__(access, self._speaks, title="OpenAI", key_name="" if compatible else KEY)
+        super().__init__(
+            access, self._speaks, title="OpenAI", key_name=KEY, needs_key=not compatible
+        )
         self._chat = ChatDialect(compatible=compatible)
         self._responses = ResponsesDialect()
 

@@ -95,20 +95,21 @@ class Service:
         *,
         title: str = "",
         key_name: str = "",
+        needs_key: bool = False,
     ) -> None:
         """Make a provider; `dialect` says which one a request is for.
 
-        With `key_name`, the variable that usually holds it, a key is needed; `title` is
-        what errors call the service.
+        Errors call the service `title` and name the variable that usually holds its key.
         """
         self._access = access
         self._dialect = dialect
         self._title = title
         self._key_name = key_name
+        self._needs_key = needs_key
 
     def prepare(self, request: ModelRequest) -> PreparedRequest:
         """Build the exact request; see `request.Provider`."""
-        if self._key_name and not self._access.api_key:
+        if self._needs_key and not self._access.api_key:
             raise provider_error(
                 "authentication_error",
                 f"{self._title} API key is required",
