@@ -31,6 +31,7 @@ def kind(request):
 
 
 @pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.requirement("agents/providers/contract")
 def test_text_thinking_calls_usage_and_cost_arrive(kind, whole):
     said = Reply(
         text=("Let me ", "look: é🙂"),
@@ -75,6 +76,12 @@ def test_malformed_arguments_come_through_as_the_model_wrote_them(kind):
         assert asked.reply.tool_calls[0].arguments == '{"zone": UTC'
 
 
+def test_what_was_written_to_a_cache_is_told_apart():
+    spent = {"prompt": 100, "cached": 30, "cache_write": 50, "completion": 5}
+    reply = Asked([Reply(text="x", usage=spent)], KINDS["anthropic"]).reply
+    assert reply.usage == Usage(prompt=70, cached=30, cache_write=50, completion=5)
+
+
 @pytest.mark.parametrize("name", [n for n in KINDS if n != "google"])
 def test_a_malformed_call_goes_back_as_an_object(name):
     kind = KINDS[name]
@@ -117,6 +124,7 @@ def test_several_calls_go_back_with_their_results(kind):
     assert [id_ for id_, _ in said] == told == wanted
 
 
+@pytest.mark.requirement("agents/providers/call-ids")
 def test_ids_never_collide_between_steps(kind):
     step = Reply(calls=(Call("clock", {}), Call("clock", {})))
     asked = Asked([step] * 4, kind, times=4)
@@ -136,6 +144,7 @@ def test_what_was_sent_stays_as_it_was_and_the_conversation_grows_behind_it(kind
         assert any(before.rfind(t) > end for t in tails)
 
 
+@pytest.mark.requirement("agents/providers/tool-choice")
 def test_a_forced_tool_reaches_the_request(kind):
     for choice, found in (("clock", "clock"), ("any", ""), ("none", "")):
         body = Asked([Reply(text="x")], kind, tool_choice=choice).server.received[0].body

@@ -108,6 +108,7 @@ TYPED = {
 
 
 @pytest.mark.parametrize("type_", TYPED)
+@pytest.mark.requirement("agents/providers/errors")
 def test_refusals_are_typed(kind, type_):
     for fault in TYPED[type_]:
         if fault.status in (408, 413) and kind.wire == "anthropic":

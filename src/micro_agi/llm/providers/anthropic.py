@@ -35,6 +35,7 @@ from micro_agi.llm.providers.parts import (
     tool_choice,
     wanted_effort,
 )
+from micro_agi.llm.providers.table import ANTHROPIC_VERSION
 from micro_agi.llm.providers.turns import (
     MARKER,
     close,
@@ -49,7 +50,6 @@ from micro_agi.messages import Document, Image, Message, Part, Text, ToolCall, T
 from micro_agi.net.client import Headers
 from micro_agi.values import as_object
 
-VERSION = "2023-06-01"
 BINDING_BETA = "thinking-binding-controls-2026-08-01"
 # Every model since Opus 4.1 takes it; one that takes less has an entry that says so.
 DEFAULT_MAX_TOKENS = 32_000
@@ -115,7 +115,7 @@ class AnthropicDialect:
     def headers(self, request: ModelRequest, access: ProviderAccess) -> Headers:
         """Return the key's header, the API's version and the betas; see `service.Dialect`."""
         options = request.model.options
-        found = [("anthropic-version", str(options.get("api_version") or VERSION))]
+        found = [("anthropic-version", str(options.get("api_version") or ANTHROPIC_VERSION))]
         given = options.get("beta") or ()
         betas = [given] if isinstance(given, str) else [str(beta) for beta in given]
         if habits(request).binding:

@@ -41,6 +41,8 @@ def arguments_for_wire(text: str) -> str:
     Servers parse the history with their chat template and fail on anything else, which
     would end the session; so what is malformed is shown to the model inside an object.
     """
+    if not text.strip():
+        return "{}"
     try:
         fits = isinstance(msgspec.json.decode(text), dict)
     except msgspec.DecodeError:

@@ -15,6 +15,8 @@ OPENAI_COMPATIBLE = "wippy.llm.openai_compat:provider"
 ANTHROPIC = "wippy.llm.claude:provider"
 GOOGLE = "wippy.llm.google:provider"
 
+ANTHROPIC_VERSION = "2023-06-01"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderFacts:
@@ -27,6 +29,11 @@ class ProviderFacts:
     """Its own address; "" when it has none."""
     keys: tuple[str, ...] = ()
     """Variables that hold its key; the first that is set counts."""
+    key_header: tuple[str, str] = ("Authorization", "Bearer ")
+    """Header of the key, and what stands before it, when the models are listed."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Others that listing the models needs."""
+    models_path: str = "/models"
     prefix: str = ""
     """How the names of its models begin, for models that no entry describes."""
     window: int = 0
@@ -68,6 +75,9 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
         title="Anthropic",
         url="https://api.anthropic.com",
         keys=("ANTHROPIC_API_KEY",),
+        key_header=("x-api-key", ""),
+        headers=(("anthropic-version", ANTHROPIC_VERSION),),
+        models_path="/v1/models",
         prefix="claude-",
         window=200_000,
     ),
@@ -76,6 +86,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
         title="Google",
         url="https://generativelanguage.googleapis.com/v1beta",
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        key_header=("x-goog-api-key", ""),
         prefix="gemini-",
         window=1_048_576,
     ),
