@@ -8,6 +8,7 @@ import pytest
 
 from micro_agi.app import Parts, Runtime
 from micro_agi.settings import load
+from micro_agi.testing.cloud_wire import sealed
 from micro_agi.testing.model_server import Reply, ScriptedServer
 from micro_agi.testing.scripted import Call
 from micro_agi.testing.transcript import run_transcript
@@ -69,8 +70,8 @@ def test_signed_thinking_goes_back_from_another_process_as_it_came(played, wire)
     _, second, third = played[0][wire]
     history = second[: second.rindex(f"}}]}}],{WIRES[wire][2]}")]
     assert third.startswith(history)
-    assert json.dumps("sealed:look it up é", ensure_ascii=False) in history
-    assert '"sealed:now I know"' in third[len(history) :]
+    assert sealed("look it up é") in history
+    assert sealed("now I know") in third[len(history) :]
 
 
 def test_only_the_dialect_in_use_is_imported(played):

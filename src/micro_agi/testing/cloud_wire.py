@@ -1,5 +1,6 @@
 """What Anthropic's Messages and Google's Gemini look like on the wire, for the scripted server."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +31,8 @@ _GOOGLE_STATUSES = {
 
 
 def sealed(thinking: str) -> str:
-    """Return the signature that the scripted server gives to a thinking."""
-    return "sealed:" + thinking
+    """Return the signature that the scripted server gives to a thinking: base64, as real ones."""
+    return base64.b64encode(f"sealed:{thinking}".encode()).decode()
 
 
 class AnthropicWire:
