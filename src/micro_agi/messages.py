@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-Role = Literal["system", "developer", "user", "assistant", "tool", "cache_marker"]
-"""A `cache_marker` says nothing: what stands before it is worth keeping in the service's cache."""
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+CACHE_MARKER = "cache_marker"
+"""Key of `Message.metadata`, with the marker's id: up to here a service's cache should reach."""
 Outcome = Literal["answered", "limit_reached", "cancelled", "failed"]
 FinishReason = Literal["stop", "tool_call", "length", "filtered", "error"]
 

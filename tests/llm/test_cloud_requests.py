@@ -8,11 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from micro_agi.agent.prompt import Prompt
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.providers.anthropic import wire_id
 from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers
 from micro_agi.llm.request import ModelOptions, ModelRequest, ProviderAccess
-from micro_agi.messages import Document, Image, Message, Text, ToolCall, ToolSpec, message
+from micro_agi.messages import (
+    CACHE_MARKER,
+    Document,
+    Image,
+    Message,
+    Text,
+    ToolCall,
+    ToolSpec,
+    message,
+)
 
 SCHEMA = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
 CLOCK = ToolSpec(id="app:clock", name="clock", description="Tells time.", schema=SCHEMA)
@@ -27,7 +37,6 @@ TALK = [
     message("developer", "Hurry."),
     message("assistant", "Noon."),
 ]
-MARKER = Message(role="cache_marker")
 MODELS = {ANTHROPIC: "claude-haiku-4-5", GOOGLE: "gemini-2.5-flash"}
 
 
@@ -189,7 +198,11 @@ def test_models_that_tie_thinking_to_its_past_are_told_that_the_past_may_change(
 
 @pytest.mark.requirement("agents/providers/cache-markers")
 def test_cache_markers_cache_the_system_text_and_the_first_two_places():
-    talk = [MARKER, TALK[0], MARKER, MARKER, *TALK[1:4], MARKER, TALK[5], MARKER]
+    prompt = Prompt().add_cache_marker().add_system("Known.").add_cache_marker("top")
+    prompt.add_user("hi").add_cache_marker().add_cache_marker().add_user("more")
+    prompt.messages += TALK[1:4]
+    prompt.add_cache_marker().add_assistant("so").add_cache_marker()
+    talk = prompt.messages
     wire = body(ANTHROPIC, talk)
     assert wire["system"][0]["cache_control"] == {"type": "ephemeral"}
     marked = [
@@ -199,10 +212,12 @@ def test_cache_markers_cache_the_system_text_and_the_first_two_places():
         if "cache_control" in block
     ]
     assert marked == [(0, 0), (2, 1)]
+    assert [b["text"] for b in wire["messages"][0]["content"]] == ["hi", "more"]
     assert "cache_control" not in wire
     assert "cache_control" in body(ANTHROPIC, tools=(CLOCK,))
     assert "cache_control" not in body(ANTHROPIC, tools=(CLOCK,), options={"cache": False})
-    assert body(GOOGLE, talk) == body(GOOGLE, [m for m in talk if m is not MARKER])
+
+    assert "cache" not in str(body(GOOGLE, talk))
 
 
 def test_ids_of_other_services_are_made_fit_and_stay_apart():
@@ -232,6 +247,25 @@ def test_images_and_documents():
     parts = body(GOOGLE, talk)["contents"][0]["parts"]
     assert [next(iter(p)) for p in parts] == ["text", "fileData", *["inlineData"] * 3]
     assert parts[3]["inlineData"] == {"mimeType": "application/pdf", "data": "BBBB"}
+
+
+def test_images_of_several_results_follow_them_in_one_turn():
+    shots = [
+        Message(
+            role="tool",
+            parts=(Text("shot"), Image(data=data, mime="image/png")),
+            tool_call_id=call.id,
+            name=call.name,
+        )
+        for call, data in ((ONE, "AAAA"), (TWO, "BBBB"))
+    ]
+    talk = [*TALK[:2], *shots]
+    for more in ([], [message("assistant", "Seen.")]):
+        turns = body(GOOGLE, [*talk, *more])["contents"]
+        assert [len(t["parts"]) for t in turns[2:4]] == [2, 2]
+        assert [p["inlineData"]["data"] for p in turns[3]["parts"]] == ["AAAA", "BBBB"]
+        results = body(ANTHROPIC, [*talk, *more])["messages"][2]["content"]
+        assert [r["content"][1]["source"]["data"] for r in results] == ["AAAA", "BBBB"]
 
 
 def test_a_call_that_no_gemini_made_is_marked_as_unsigned():
@@ -300,7 +334,7 @@ def conversation(number):
         message("tool", f"result {number}", tool_call_id="toolu_00001"),
         message("assistant", f"answer {number}"),
         message("system", f"note {number}"),
-        MARKER,
+        message("user", f"kept {number}", metadata={CACHE_MARKER: "x"}),
         message("user", ""),
     ]
     return kinds[number % len(kinds)]

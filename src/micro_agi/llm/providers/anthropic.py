@@ -37,7 +37,6 @@ from micro_agi.llm.providers.parts import (
 )
 from micro_agi.llm.providers.table import ANTHROPIC_VERSION
 from micro_agi.llm.providers.turns import (
-    MARKER,
     close,
     grow,
     instruction,
@@ -46,7 +45,16 @@ from micro_agi.llm.providers.turns import (
     placed,
 )
 from micro_agi.llm.request import ModelRequest, ProviderAccess
-from micro_agi.messages import Document, Image, Message, Part, Text, ToolCall, ToolSpec
+from micro_agi.messages import (
+    CACHE_MARKER,
+    Document,
+    Image,
+    Message,
+    Part,
+    Text,
+    ToolCall,
+    ToolSpec,
+)
 from micro_agi.net.client import Headers
 from micro_agi.values import as_object
 
@@ -174,22 +182,26 @@ class Blocks:
 
     def message(self, message: Message, state: State) -> tuple[bytes, State]:
         """Encode the blocks of one message."""
-        if message.role == MARKER:
-            return _marker(state)
-        if message.role == "assistant":
-            start = b',{"role":"assistant","content":['
-            return grow(state, "assistant", start, self._assistant(message))
-        start = b',{"role":"user","content":['
-        if message.role == "tool":
-            return grow(state, "user", start, [to_json(_result(message))])
-        if message.role in SYSTEM_ROLES:
-            said = [Text(instruction(message.text))] if message.text else []
-            return grow(state, "user", start, _blocks(said))
-        return grow(state, "user", start, _blocks(message.parts))
+        turn = "assistant" if message.role == "assistant" else "user"
+        start = b',{"role":"' + turn.encode() + b'","content":['
+        added, state = grow(state, turn, start, self._blocks(message))
+        if CACHE_MARKER in message.metadata:
+            mark, state = _marker(state)
+            added += mark
+        return added, state
 
     def rest(self, state: State) -> bytes:
         """Close the last turn."""
         return close(state)
+
+    def _blocks(self, message: Message) -> list[bytes]:
+        if message.role == "assistant":
+            return self._assistant(message)
+        if message.role == "tool":
+            return [to_json(_result(message))]
+        if message.role in SYSTEM_ROLES:
+            return _blocks([Text(instruction(message.text))] if message.text else [])
+        return _blocks(message.parts)
 
     def _assistant(self, message: Message) -> list[bytes]:
         blocks = []

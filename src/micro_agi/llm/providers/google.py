@@ -30,7 +30,6 @@ from micro_agi.llm.providers.parts import (
     wanted_effort,
 )
 from micro_agi.llm.providers.turns import (
-    MARKER,
     close,
     grow,
     instruction,
@@ -111,8 +110,6 @@ class Parts:
 
     def message(self, message: Message, state: State) -> tuple[bytes, State]:
         """Encode the parts of one message."""
-        if message.role == MARKER:
-            return b"", state  # this service caches by itself
         waiting: tuple[Image, ...] = state[2] if state else ()
         if message.role == "tool":
             waiting += tuple(p for p in message.parts if isinstance(p, Image))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError, provider_error
-from micro_agi.llm.providers.parts import count, new_call_id, service_error, to_json
+from micro_agi.llm.providers.parts import SHORTEST_ID, count, new_call_id, service_error, to_json
 from micro_agi.llm.request import Reply
 from micro_agi.messages import FinishReason, ToolCall, Usage
 from micro_agi.values import as_object
@@ -139,7 +139,8 @@ class GoogleReply:
 
     def _call(self, call: Mapping[str, Any], signature: dict[str, Any]) -> None:
         id_ = str(call.get("id") or "")
-        if not id_ or any(known.id == id_ for known in self._calls):
+        # Some gateways number the calls of each reply from 0.
+        if len(id_) < SHORTEST_ID or any(known.id == id_ for known in self._calls):
             id_ = OWN_ID + new_call_id(ID_LENGTH)
         kept = {OPAQUE: {"model": self._model, **signature}} if signature else {}
         self._calls.append(

@@ -61,8 +61,6 @@ class ChatDialect(OpenAiDialect):
 
     def message(self, message: Message, carried: Carried) -> tuple[bytes, Carried]:
         """Encode one message; see `history.Encode`."""
-        if message.role == "cache_marker":
-            return b"", carried  # these services cache by themselves
         if message.role == "tool":
             images = tuple(p for p in message.parts if isinstance(p, Image))
             return b"," + to_json(_tool_result(message)), carried + images

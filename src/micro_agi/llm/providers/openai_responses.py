@@ -84,8 +84,6 @@ class Items:
 
     def message(self, message: Message, carried: Carried) -> tuple[bytes, Carried]:
         """Encode the items of one message."""
-        if message.role == "cache_marker":
-            return b"", carried  # these services cache by themselves
         if message.role == "tool":
             images = tuple(p for p in message.parts if isinstance(p, Image))
             return _items([_output(message)]), carried + images

@@ -17,10 +17,9 @@ from typing import Any, TypeAlias
 from micro_agi.llm.history import State
 from micro_agi.llm.providers.parts import SYSTEM_ROLES
 from micro_agi.llm.request import ModelRequest
-from micro_agi.messages import Message, ToolCall
+from micro_agi.messages import CACHE_MARKER, Message, ToolCall
 from micro_agi.values import as_object
 
-MARKER = "cache_marker"
 Placed: TypeAlias = tuple[str | ToolCall | Mapping[str, Any], Mapping[str, Any]]
 """A text, a call or an opaque block, and its item of the layout."""
 
@@ -46,16 +45,16 @@ def close(state: State) -> bytes:
 
 
 def leading(request: ModelRequest) -> tuple[str, int, bool]:
-    """Return the system text with that of the messages it starts with, their number, and
-    whether a cache marker is among them.
+    """Return the text of the system and of the messages it starts with, their number, and
+    whether one of them has a cache marker.
     """
     texts = [request.system] if request.system else []
     count, marked = 0, False
     for message in request.messages:
-        if message.role not in (*SYSTEM_ROLES, MARKER):
+        if message.role not in SYSTEM_ROLES:
             break
         count += 1
-        marked = marked or message.role == MARKER
+        marked = marked or CACHE_MARKER in message.metadata
         if message.text:
             texts.append(message.text)
     return "\n\n".join(texts), count, marked
