@@ -9,7 +9,7 @@ import pytest
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard
 from micro_agi.llm.choose import Wanted, choose
-from micro_agi.llm.discovery import find_servers
+from micro_agi.llm.discovery import find_servers, list_models
 from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, OPENAI, OPENAI_COMPATIBLE
 from micro_agi.net.client import Client
 from micro_agi.testing.model_server import ScriptedServer
@@ -218,3 +218,19 @@ def test_looking_for_servers_takes_no_longer_than_its_limit():
     found, took = asyncio.run(asyncio.wait_for(main(), 10))
     assert [m.name for server in found for m in server.models] == ["m"]
     assert took < 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "wire"),
+    [(OPENAI_COMPATIBLE, "chat"), (ANTHROPIC, "anthropic"), (GOOGLE, "google")],
+)
+def test_each_service_lists_its_models_in_its_own_way(provider, wire):
+    async def main():
+        client = Client(offline=True)
+        async with ScriptedServer([], models=["one", "two"]) as server:
+            url = server.address(wire)
+            found = await list_models(client, url, api_key=KEY, timeout_s=5, provider=provider)
+        await client.close()
+        return [model.name for model in found.models]
+
+    assert asyncio.run(main()) == ["one", "two"]

@@ -152,6 +152,7 @@ class ScriptedServer:
     async def __aenter__(self) -> "ScriptedServer":
         app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/v1/models", self._list_models)
+        app.router.add_get("/v1beta/models", self._list_models)
         for form in FORMS.values():
             app.router.add_post(form.base + form.path, self._handler(form))
         # A handler ends with its client, so that `abandoned` can count it.
@@ -194,6 +195,10 @@ class ScriptedServer:
             thread.join(10)
 
     async def _list_models(self, request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/v1beta"):
+            return web.json_response(
+                {"models": [{"name": f"models/{m['id']}"} for m in self._models]}
+            )
         data = [{"object": "model", "owned_by": "script"} | dict(m) for m in self._models]
         return web.json_response({"object": "list", "data": data})
 
