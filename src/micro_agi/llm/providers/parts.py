@@ -193,6 +193,11 @@ def as_text(arguments: Any) -> str:
     return to_json(arguments).decode()
 
 
+def as_list(value: Any) -> list[Any]:
+    """Return `value` if it is a list, else an empty one; for optional parts of parsed data."""
+    return value if isinstance(value, list) else []
+
+
 def count(value: Any) -> int:
     """Read a number of tokens; anything else is 0."""
     return int(value) if isinstance(value, int | float) and value > 0 else 0
