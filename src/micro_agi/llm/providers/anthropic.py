@@ -171,7 +171,10 @@ def read_error(
     facts = as_object(error)
     if "credit balance" in str(facts.get("message", "")).lower():
         error = {**facts, "type": "billing_error"}  # comes as an `invalid_request_error`
-    return service_error(error, status=status, where=where, retry_after_s=retry_after_s)
+    found = service_error(error, status=status, where=where, retry_after_s=retry_after_s)
+    if "prefix_mismatch_behavior" in found.what:
+        found.fix = "set `options.binding: true` for this model in its entry"
+    return found
 
 
 class Blocks:
