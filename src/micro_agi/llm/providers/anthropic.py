@@ -27,10 +27,12 @@ from micro_agi.llm.providers.anthropic_reply import OPAQUE, AnthropicReply
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
     arguments_for_wire,
+    as_list,
     level_of,
     max_tokens,
     schema_of,
     service_error,
+    thinking_kind,
     to_json,
     tool_choice,
     wanted_effort,
@@ -97,12 +99,9 @@ class Habits:
 def habits(request: ModelRequest) -> Habits:
     """Return the habits of a request's model, by its name."""
     name, options = request.model.provider_model, request.model.options
-    capabilities = request.model.capabilities
-    thinking = "budget" if name.startswith(_BUDGET) else "adaptive"
-    if capabilities and "thinking" not in capabilities:
-        thinking = "none"
+    usual = "budget" if name.startswith(_BUDGET) else "adaptive"
     return Habits(
-        thinking=str(options.get("thinking", thinking)),
+        thinking=thinking_kind(request, usual, ("budget", "adaptive", "none")),
         sampling=bool(options.get("sampling", name.startswith(_SAMPLING))),
         binding=bool(options.get("binding", name.startswith(_BINDING))),
     )
@@ -124,8 +123,8 @@ class AnthropicDialect:
         """Return the key's header, the API's version and the betas; see `service.Dialect`."""
         options = request.model.options
         found = [("anthropic-version", str(options.get("api_version") or ANTHROPIC_VERSION))]
-        given = options.get("beta") or ()
-        betas = [given] if isinstance(given, str) else [str(beta) for beta in given]
+        given = options.get("beta")
+        betas = [given] if isinstance(given, str) else [str(beta) for beta in as_list(given)]
         if habits(request).binding:
             betas.append(BINDING_BETA)
         if betas:

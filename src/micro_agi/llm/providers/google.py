@@ -25,6 +25,7 @@ from micro_agi.llm.providers.parts import (
     level_of,
     max_tokens,
     schema_of,
+    thinking_kind,
     to_json,
     tool_choice,
     wanted_effort,
@@ -206,9 +207,7 @@ def _thinking(request: ModelRequest) -> dict[str, Any] | None:
     """Return the thinking configuration; an entry's `options.thinking` says which kind."""
     card, effort = request.model, wanted_effort(request)
     usual = "budget" if card.provider_model.startswith(_BUDGET) else "level"
-    if card.capabilities and "thinking" not in card.capabilities:
-        usual = "none"
-    kind = card.options.get("thinking", usual)
+    kind = thinking_kind(request, usual, ("budget", "level", "none"))
     if effort is None or kind == "none":
         return None
     if kind == "level":
