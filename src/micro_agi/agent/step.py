@@ -78,6 +78,12 @@ class Runner:
         self._gateway = gateway
         self._call = call
         self._now = now
+        self._options = ModelOptions(
+            max_tokens=compiled.spec.max_tokens,
+            temperature=compiled.spec.temperature,
+            thinking_effort=compiled.spec.thinking_effort,
+        )
+        """One object for all steps: providers keep what they encoded from it."""
 
     async def prepare(
         self,
@@ -100,19 +106,16 @@ class Runner:
                 where="tool_call",
                 fix=f"use one of: {near}",
             )
-        spec = self.compiled.spec
+        options = self._options
+        if tool_call not in (None, options.tool_choice):
+            options = replace(options, tool_choice=tool_call)
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
                 system=await self._system(context or {}, on_event),
                 messages=messages,
                 tools=self.compiled.tools,
-                options=ModelOptions(
-                    max_tokens=spec.max_tokens,
-                    temperature=spec.temperature,
-                    thinking_effort=spec.thinking_effort,
-                    tool_choice=tool_call or "auto",
-                ),
+                options=options,
             )
         )
 

@@ -111,7 +111,7 @@ class Client:
         self._resolve = resolve or (_resolve_this_machine if offline else None)
         self._offline = offline
         self._tls = tls
-        self._session: Any = None
+        self._pool: Any = None
         self._closed = False
 
     async def request(
@@ -154,11 +154,11 @@ class Client:
         Raises: as `request`, and while the body is read.
         """
         exchange = _exchange()
-        if self._session is None:
+        if self._pool is None:
             assert not self._closed, "the client is closed"
-            self._session = exchange.open_session(self._resolve, CONNECT_TIMEOUT_S, self._tls)
+            self._pool = exchange.open_pool(self._resolve, CONNECT_TIMEOUT_S, self._tls)
         streamed: AbstractAsyncContextManager[Streamed] = exchange.stream(
-            self._session, request, self._gate(request)
+            self._pool, request, self._gate(request)
         )
         return streamed
 
@@ -169,9 +169,9 @@ class Client:
     async def close(self) -> None:
         """Close all connections; requests in flight fail."""
         self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     def _gate(self, request: Request) -> AllowAddress | None:
         allow = request.allow_address

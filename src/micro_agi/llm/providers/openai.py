@@ -81,6 +81,7 @@ class OpenAi:
     def __init__(self, access: ProviderAccess, *, compatible: bool) -> None:
         """With `compatible`, no key is needed and only what all servers know is sent."""
         self._access = access
+        self._headers = _headers(access)
         self._compatible = compatible
         self._chat = ChatDialect(compatible=compatible)
         self._responses = ResponsesDialect()
@@ -102,7 +103,7 @@ class OpenAi:
         wanted = Request(
             method="POST",
             url=prepared.url,
-            headers=self._headers(),
+            headers=self._headers,
             body=prepared.body,
             timeout_s=prepared.request.options.timeout_s,
             # A redirect would turn the POST into a GET, or take the key elsewhere.
@@ -122,14 +123,15 @@ class OpenAi:
     def _where(self, request: ModelRequest) -> str:
         return f"{request.model.name} at {self._access.base_url}"
 
-    def _headers(self) -> Headers:
-        headers = [("Content-Type", "application/json"), ("Accept", "text/event-stream")]
-        if self._access.api_key:
-            headers.append(("Authorization", f"Bearer {self._access.api_key.reveal()}"))
-        if self._access.organization:
-            headers.append(("OpenAI-Organization", self._access.organization))
-        own = {name.lower() for name, _ in self._access.headers}
-        return [*(h for h in headers if h[0].lower() not in own), *self._access.headers]
+
+def _headers(access: ProviderAccess) -> Headers:
+    headers = [("Content-Type", "application/json"), ("Accept", "text/event-stream")]
+    if access.api_key:
+        headers.append(("Authorization", f"Bearer {access.api_key.reveal()}"))
+    if access.organization:
+        headers.append(("OpenAI-Organization", access.organization))
+    own = {name.lower() for name, _ in access.headers}
+    return [*(h for h in headers if h[0].lower() not in own), *access.headers]
 
 
 async def _read(streamed: Streamed, incoming: Incoming, on_event: OnEvent, where: str) -> None:

@@ -9,7 +9,8 @@ instructions, later notes keep their place; documents are sent; reasoning is rep
 
 from typing import Any
 
-from micro_agi.llm.history import Carried, History, ToolLists
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.history import Carried, History, Kept
 from micro_agi.llm.providers.openai_parts import (
     SYSTEM_ROLES,
     arguments_for_wire,
@@ -24,7 +25,7 @@ from micro_agi.llm.providers.openai_parts import (
     tool_choice,
 )
 from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
 
@@ -43,7 +44,8 @@ class ResponsesDialect:
     def __init__(self) -> None:
         # By model, because encrypted reasoning is written for its own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
+        self._envelopes = Kept(self._envelope)
 
     def body(self, request: ModelRequest) -> tuple[bytes, str]:
         """Return the request's exact bytes and their hash."""
@@ -51,12 +53,23 @@ class ResponsesDialect:
         history = self._histories.setdefault(model, History())
         instructions, count = leading_system(request)
         messages = request.messages[count:] if count else request.messages
-        head = self._head(request, instructions)
-        return history.body(head, messages, tail(request), Items(model))
+        head, ending = self._envelopes.of(
+            request.model, instructions, request.tools, request.options
+        )
+        return history.body(head, messages, ending, Items(model))
 
     def reply(self, request: ModelRequest, where: str) -> ResponsesReply:
         """Return what collects the reply of one request."""
         return ResponsesReply(request.model.provider_model, where)
+
+    def _envelope(
+        self, model: ModelCard, system: str, tools: tuple[ToolSpec, ...], options: ModelOptions
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and after the input of a conversation."""
+        request = ModelRequest(
+            model=model, system=system, messages=(), tools=tools, options=options
+        )
+        return self._head(request, system), tail(request)
 
     def _head(self, request: ModelRequest, instructions: str) -> bytes:
         start: dict[str, Any] = {
@@ -68,7 +81,7 @@ class ResponsesDialect:
             start["include"] = ["reasoning.encrypted_content"]
         if instructions:
             start["instructions"] = instructions
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         return to_json(start)[:-1] + tools + b',"input":['
 
 
