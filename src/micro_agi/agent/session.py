@@ -18,6 +18,7 @@ from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
+from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import SessionJournal
 from micro_agi.tools.approve import Approvals
@@ -93,7 +94,10 @@ class Session:
                 await self._commit([gone])
         self.agent.add_tools(known)
         runner = await self.agent.load_agent(self.agent_id)
-        self.agent.authority(runner.compiled.spec)  # also tells now which policy is missing
+        # What the first turn needs besides, while nobody waits yet; this also tells now
+        # which policy is missing.
+        self.agent.authority(runner.compiled.spec)
+        runner.ready()
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
         if runner.compiled.warnings:
@@ -173,7 +177,11 @@ class Session:
         if parts.registry.version != self._compiled_at:
             runner = await self._recompile(runner)
         spec = runner.compiled.spec
-        context = self.agent.authority(spec).narrowed(
+        authority = self.agent.authority(spec)
+        context = CallContext(
+            actor=authority.actor,
+            scope=authority.scope,
+            agent=spec.id,
             session=self.id,
             turn=self.conversation.turn + 1,
             model=runner.card.name,

@@ -6,6 +6,7 @@ Source: spec/agent.md 3.2, the parts that issue 2 needs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -84,6 +85,18 @@ class Runner:
             thinking_effort=compiled.spec.thinking_effort,
         )
         """One object for all steps: providers keep what they encoded from it."""
+
+    def ready(self) -> None:
+        """Encode now what all requests of this agent have in common, its tools above all."""
+        request = ModelRequest(
+            model=self.card,
+            system=self.compiled.system,
+            messages=(),
+            tools=self.compiled.tools,
+            options=self._options,
+        )
+        with suppress(MicroAgiError):  # the first step meets it again, and says so
+            self._gateway.prepare(request)
 
     async def prepare(
         self,

@@ -10,6 +10,7 @@ request needs it.
 """
 
 import asyncio
+import functools
 import socket
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client import ClientTimeout
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -73,11 +75,24 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
+class Receiver(ResponseHandler):
+    """Receives responses without work for nothing.
+
+    For every chunk that is read, the library tells its parser to go on, though it was not
+    paused: 2 µs, where reading a token takes 6.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+
 class CheckedConnector(aiohttp.TCPConnector):
     """Hands out a connection only after the gate saw the address of its other end."""
 
     def __init__(self, *, connect_timeout_s: float, **options: Any) -> None:
         super().__init__(**options)
+        self._factory = functools.partial[ResponseHandler](Receiver, loop=self._loop)
         self._connect_timeout_s = connect_timeout_s
         self._peers: dict[URL, ClientRequest] = {}
 
