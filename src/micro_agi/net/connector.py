@@ -92,9 +92,12 @@ class CheckedConnector(aiohttp.TCPConnector):
 
     def __init__(self, *, connect_timeout_s: float, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = functools.partial[ResponseHandler](Receiver, loop=self._loop)
+        self._factory = functools.partial(self._receiver)
         self._connect_timeout_s = connect_timeout_s
         self._peers: dict[URL, ClientRequest] = {}
+
+    def _receiver(self) -> ResponseHandler:
+        return Receiver(loop=self._loop)
 
     def peer(self, url: URL) -> ClientRequest:
         """Return how the pool knows the origin of a URL; its headers are what is usually sent."""

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 
 from yarl import URL
 
@@ -94,6 +95,7 @@ def _checked(request: Request, gate: AllowAddress | None) -> URL:
     return url
 
 
+@lru_cache(256)
 def parse_url(text: str) -> URL:
     """Return the URL in the one spelling that is checked and requested.
 

@@ -10,7 +10,7 @@ Source: DESIGN 14 and 15; decisions/0031.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -83,22 +83,19 @@ class Hop:
         self._payload = payload
         payload.on_eof(self._ended)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    async def piece(self) -> bytes:
         assert self._payload is not None
         with plain_errors(self.url):
-            # Not `iter_any`: it makes an object and a coroutine more for every piece.
-            read = self._payload.readany
-            while chunk := await read():
-                yield chunk
+            return await self._payload.readany()
 
     async def read(self, max_bytes: int) -> bytes:
         pieces: list[bytes] = []
         left = max_bytes
-        async for chunk in self.chunks():
-            left -= len(chunk)
+        while piece := await self.piece():
+            left -= len(piece)
             if left < 0:
                 raise too_large(max_bytes, self.url)
-            pieces.append(chunk)
+            pieces.append(piece)
         return b"".join(pieces)
 
     def close(self) -> None:
