@@ -79,7 +79,7 @@ class Receiver(ResponseHandler):
     """Receives responses without work for nothing.
 
     For every chunk that is read, the library tells its parser to go on, though it was not
-    paused: 2 µs, where reading a token takes 6.
+    paused: a microsecond or two for each streamed token.
     """
 
     def resume_reading(self, resume_parser: bool = True) -> None:

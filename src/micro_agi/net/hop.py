@@ -63,14 +63,13 @@ class Hop:
     async def send(self, data: bytes, request: Request, deadline: float) -> None:
         """Write the request and read the head of the response."""
         protocol = self._protocol
-        # What the peer closed since it was taken is found out by reading.
         self._expiry = asyncio.get_running_loop().call_at(deadline, self._expire)
         protocol.set_response_params(
             skip_payload=request.method == "HEAD",
             read_until_eof=True,
             read_timeout=request.idle_timeout_s,
         )
-        if protocol.transport is not None:
+        if protocol.transport is not None:  # else reading says why
             protocol.transport.write(data)
         protocol.start_timeout()
         message, payload = await protocol.read()
