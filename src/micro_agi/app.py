@@ -375,7 +375,6 @@ class Runtime:
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
             ),
-            allow_hosts=settings.allow_hosts,
         )
 
 
