@@ -6,7 +6,7 @@ runtime for each request, may hand it on. One pool at a time has a zygote; pools
 open side by side have one each.
 
 A program with a single runtime keeps nothing: its zygote ends with its pool.
-Source: decisions/0035-zygotes-are-handed-on.md.
+Source: decisions/0032-zygotes-are-handed-on.md.
 """
 
 from collections.abc import Iterator
