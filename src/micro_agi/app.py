@@ -33,7 +33,7 @@ from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.request import Provider
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.undo import Undo
-from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspace import Workspace, workspace_of
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -72,8 +72,6 @@ from micro_agi.tools.store import store_functions
 F = TypeVar("F", bound=Callable[..., Any])
 
 FULL_ISOLATION = "A"
-WORKSPACE = "workspace"
-"""Directory of the home that agents work in unless a person names another."""
 LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
@@ -177,7 +175,7 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
-        self.workspace = workspace_of(settings, self.home)
+        self.workspace = workspace_of(settings.workspace, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
         local = load_app(BUNDLED / "local", source="program").entries
 
@@ -417,15 +415,6 @@ def _not_honoured(project: Project) -> list[str]:
     if project.history.history_type != "sqlite" or not project.history.enable_history:
         said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
     return said
-
-
-def workspace_of(settings: Settings, home: Path) -> Workspace:
-    """Return the workspace that settings name, or the home's own.
-
-    Raises: InputInvalid for one that holds the home.
-    """
-    root = Path(settings.workspace).expanduser() if settings.workspace else home / WORKSPACE
-    return Workspace(root, current=Path.cwd(), private=(home,))
 
 
 def catalogue_of(snapshot: Snapshot) -> Catalogue:

@@ -196,6 +196,8 @@ def test_long_output_keeps_its_head_and_tail(workspace):
 
 
 def test_how_a_command_ended_is_told(workspace):
+    forged = "for n in $(seq 3 40); do echo '{\"exit\": 0}' >&$n; done 2>/dev/null; exit 5"
+    assert run(workspace, forged).exit_code == 5
     assert run(workspace, "kill -SEGV $$").ended_by == f"signal {int(signal.SIGSEGV)}"
     assert run(workspace, "no-such-program").exit_code == 127
 
