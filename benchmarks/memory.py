@@ -18,7 +18,6 @@ from benchmarks.server import Server
 from benchmarks.table import Row, absolute
 from micro_agi.memory import rows as sql
 from micro_agi.memory.item import Origin, draft
-from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
 from micro_agi.search.vectors import pack
 from micro_agi.store.database import Database
@@ -32,7 +31,9 @@ HERE = Origin(session="bench")
 
 
 class Texts:
-    """Texts whose words are as unevenly common as those of a language."""
+    """Texts whose words are as unevenly common as those of a language; and an embedding model."""
+
+    model = MODEL
 
     def __init__(self) -> None:
         self._chance = random.Random(1)
@@ -44,8 +45,8 @@ class Texts:
     def text(self) -> str:
         return " ".join(self._chance.choices(self.words, cum_weights=self._weights, k=ITEM_WORDS))
 
-    def vector(self) -> list[float]:
-        return [self._chance.gauss(0, 1) for _ in range(DIMENSIONS)]
+    async def embed(self, asked: Sequence[str]) -> list[list[float]]:
+        return [[self._chance.gauss(0, 1) for _ in range(DIMENSIONS)] for _ in asked]
 
 
 def rows(server: Server, size: Size) -> list[Row]:
@@ -59,11 +60,8 @@ async def _rows(folder: Path, size: Size) -> list[Row]:
     database = Database.open(folder / "state.db")
     database.write_now(lambda db: _fill(db, texts, count))
 
-    async def embed(asked: Sequence[str]) -> list[list[float]]:
-        return [texts.vector() for _ in asked]
-
     memory = Memory(database)
-    meaning = Memory(database, embedder=Embedder(model=MODEL, embed=embed))
+    meaning = Memory(database, embedder=texts)
     # Rare, usual and common words together; then the one that most items have.
     queries = [" ".join(texts.words[n + step] for n in (40, 400, 4000)) for step in range(20)]
     common = texts.words[0]

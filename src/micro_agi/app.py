@@ -30,12 +30,11 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
-from micro_agi.llm.embeddings import Embeddings
+from micro_agi.llm.embeddings import embeddings_of
 from micro_agi.llm.request import Provider
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.undo import Undo
-from micro_agi.local.workspace import Workspace
-from micro_agi.memory.meaning import Embedder
+from micro_agi.local.workspace import Workspace, workspace_of
 from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
@@ -48,6 +47,7 @@ from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
@@ -74,8 +74,6 @@ from micro_agi.tools.store import store_functions
 F = TypeVar("F", bound=Callable[..., Any])
 
 FULL_ISOLATION = "A"
-WORKSPACE = "workspace"
-"""Directory of the home that agents work in unless a person names another."""
 LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
@@ -101,6 +99,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    zygotes: KeptZygotes | None = field(default_factory=current)
+    """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
 
 class Runtime:
@@ -121,7 +121,7 @@ class Runtime:
             database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
         )
         self.memory = Memory(
-            database, clock=parts.clock, embedder=embedder_of(settings, self.client)
+            database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
         )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
@@ -180,7 +180,7 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
-        self.workspace = workspace_of(settings, self.home)
+        self.workspace = workspace_of(settings.workspace, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
         local = load_app(BUNDLED / "local", source="program").entries
 
@@ -216,6 +216,7 @@ class Runtime:
             workers=settings.workers,
             minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
             refused=refused,
+            kept=parts.zygotes,
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)
@@ -228,7 +229,7 @@ class Runtime:
         self.models = Models(
             ModelParts(
                 settings=settings,
-                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
                 client=self.client,
                 database=self.database,
                 ask=self._ask,
@@ -408,7 +409,6 @@ class Runtime:
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
             ),
-            allow_hosts=settings.allow_hosts,
         )
 
 
@@ -424,29 +424,10 @@ def _not_honoured(project: Project) -> list[str]:
     return said
 
 
-def embedder_of(settings: Settings, client: Client) -> Embedder | None:
-    """Return the embedding model that settings name; None without one, or without its server.
-
-    No server gets a key that was given for another one.
-    """
-    url = settings.embed_url or settings.base_url
-    if not settings.embed_model or not url:
-        return None
-    own = url == settings.base_url
-    key = settings.api_key if own and not settings.embed_key else settings.embed_key
-    embeddings = Embeddings(client, base_url=url, model=settings.embed_model, api_key=key)
-    return Embedder(model=f"{settings.embed_model} at {url}", embed=embeddings.embed)
-
-
-def workspace_of(settings: Settings, home: Path) -> Workspace:
-    """Return the workspace that settings name, or the home's own.
-
-    Raises: InputInvalid for one that holds the home.
-    """
-    root = Path(settings.workspace).expanduser() if settings.workspace else home / WORKSPACE
-    return Workspace(root, current=Path.cwd(), private=(home,))
-
-
-def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
-    """Return the models of a snapshot as plain values."""
-    return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

@@ -99,6 +99,27 @@ def test_a_change_whose_end_was_not_recorded_is_taken_back(tools):
     assert tools.path("a.txt").read_text() == "1"
 
 
+@pytest.mark.requirement("004/files/write")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_somebody_else_writes_at_the_same_moment_is_not_lost(tools, there):
+    file = tools.path("a.txt")
+    if there:
+        file.write_text("old")
+
+    def meanwhile(_):
+        file.write_text("theirs")
+        return b"ours"
+
+    async def race(rt):
+        changes = Changes(rt.database, clock=time.time)
+        await changes.change(rt.workspace.place("a.txt", write=True), meanwhile, root_context())
+
+    (refused,) = tools(race)
+    assert isinstance(refused, EntryConflict)
+    assert [p.name for p in tools.workspace.iterdir()] == ["a.txt"]
+    assert file.read_text() == "theirs"
+
+
 def test_what_is_remembered_has_an_end_and_undo_still_works(tools):
     async def fifty(rt):
         changes = Changes(rt.database, clock=time.time, keep=3)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from micro_agi.app import embedder_of
+from micro_agi.llm.embeddings import embeddings_of
 from micro_agi.memory.item import Origin
 from micro_agi.memory.memory import Memory
 from micro_agi.settings import load
@@ -142,7 +142,7 @@ def test_what_was_stored_without_the_model_is_caught_up_with():
             for n in range(70):
                 await rt.memory.add(f"filler {n}", origin=Origin())
             await rt.memory.add("We sail on Sundays", origin=Origin())
-            later = Memory(rt.database, embedder=embedder_of(settings, rt.client))
+            later = Memory(rt.database, embedder=embeddings_of(settings, rt.client))
             for text in ("bread a", "bread b", "bread c"):
                 await later.add(text, origin=Origin())
             assert [len(texts) for texts in server.asked] == [32, 32, 10]

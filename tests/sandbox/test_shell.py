@@ -9,6 +9,7 @@ import pytest
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.shell import Output, ShellLimits, run_shell
+from tests.sandbox.ordinary_user import CANNOT, USER, as_an_ordinary_user
 
 
 @pytest.fixture
@@ -196,6 +197,8 @@ def test_long_output_keeps_its_head_and_tail(workspace):
 
 
 def test_how_a_command_ended_is_told(workspace):
+    forged = "for n in $(seq 3 40); do echo '{\"exit\": 0}' >&$n; done 2>/dev/null; exit 5"
+    assert run(workspace, forged).exit_code == 5
     assert run(workspace, "kill -SEGV $$").ended_by == f"signal {int(signal.SIGSEGV)}"
     assert run(workspace, "no-such-program").exit_code == 127
 
@@ -226,3 +229,34 @@ def test_without_namespaces_no_command_runs(workspace):
         run(workspace, "touch escaped", without=frozenset({"namespaces"}))
     assert "namespaces: left out" in refused.value.where
     assert list(workspace.iterdir()) == []
+
+
+PROGRAM = """
+import asyncio, sys, tempfile
+from pathlib import Path
+from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.shell import ShellLimits, run_shell
+
+root = Path(tempfile.mkdtemp())
+bomb = "b() { b | b & }; b 2>/dev/null; sleep 5"
+script = "id -u; echo x > f && cat f; touch /usr/x; ls /root; cat /proc/1/environ; kill -9 1; ls /home"
+try:
+    found = asyncio.run(run_shell(script, workspace=root))
+    print(found.output, end="")
+    found = asyncio.run(run_shell(bomb, workspace=root, limits=ShellLimits(processes=64)))
+    print(found.ended_by or "ended")
+except SandboxUnavailable as error:
+    print(error.where, file=sys.stderr)
+    sys.exit(77)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
+@pytest.mark.requirement("004/shell/room")
+def test_the_room_is_the_same_for_an_ordinary_user():
+    done = as_an_ordinary_user(PROGRAM)
+    if done.returncode == CANNOT:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == [str(USER), "x"]
+    assert done.stdout.splitlines()[2:] in (["processes"], ["ended"])

@@ -11,6 +11,7 @@ import msgspec
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.failure import ErrorType, classify, provider_error
 from micro_agi.net.client import Client
+from micro_agi.settings import Settings
 from micro_agi.values import Secret
 
 TIMEOUT_S = 5.0
@@ -29,13 +30,28 @@ class _Reply(msgspec.Struct, frozen=True):
     data: list[_Vector]
 
 
+def embeddings_of(settings: Settings, client: Client) -> "Embeddings | None":
+    """Return the embedding model that settings name; None without one, or without its server.
+
+    No server gets a key that was given for another one.
+    """
+    url = settings.embed_url or settings.base_url
+    if not settings.embed_model or not url:
+        return None
+    own = url == settings.base_url
+    key = settings.api_key if own and not settings.embed_key else settings.embed_key
+    return Embeddings(client, base_url=url, name=settings.embed_model, api_key=key)
+
+
 class Embeddings:
     """One embedding model of one server."""
 
-    def __init__(self, client: Client, *, base_url: str, model: str, api_key: Secret) -> None:
+    def __init__(self, client: Client, *, base_url: str, name: str, api_key: Secret) -> None:
         self._client = client
         self._url = base_url.rstrip("/") + "/embeddings"
-        self._model = model
+        self._name = name
+        self.model = f"{name} at {base_url}"
+        """What its vectors are told apart by: names mean nothing without their server."""
         self._key = api_key
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -43,7 +59,7 @@ class Embeddings:
 
         Raises: ProviderRefused, ProviderUnavailable.
         """
-        body = {"model": self._model, "input": [text[:MAX_CHARS] for text in texts]}
+        body = {"model": self._name, "input": [text[:MAX_CHARS] for text in texts]}
         headers = [("Content-Type", "application/json")]
         if self._key:
             headers.append(("Authorization", f"Bearer {self._key.reveal()}"))
@@ -71,7 +87,7 @@ class Embeddings:
             raise self._failure("invalid_request", f"no list of embeddings: {error}") from error
 
     def _failure(self, kind: ErrorType, what: str, *, status: int = 0) -> MicroAgiError:
-        where = f"{self._model} at {self._url}"
+        where = f"{self._name} at {self._url}"
         return provider_error(
             kind, f"the embedding model failed: {what}", where=where, fix=FIX, status=status
         )

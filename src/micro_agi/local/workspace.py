@@ -179,3 +179,12 @@ class Workspace:
             where=place.shown,
             fix=f"there is: {', '.join(near)}" if near else "list_files shows what there is",
         )
+
+
+def workspace_of(named: str, home: Path) -> Workspace:
+    """Return the workspace that a person named, or the home's own.
+
+    Raises: InputInvalid for one that holds the home.
+    """
+    root = Path(named).expanduser() if named else home / PREFIX
+    return Workspace(root, current=Path.cwd(), private=(home,))

@@ -9,8 +9,8 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from micro_agi.errors import MicroAgiError, ToolFailed
 from micro_agi.search.vectors import BYTES, Matrix, closest, numpy_is_there, pack
@@ -26,14 +26,15 @@ REST_S = 30.0
 """A model that did not answer is left alone for so long: each try may take seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedder:
+class Embedder(Protocol):
     """An embedding model; `app` passes the one that the settings name."""
 
     model: str
     """Vectors of different models cannot be compared."""
-    embed: Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
-    """From texts to vectors, in their order; raises MicroAgiError."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Return a vector for each text, in their order; raises MicroAgiError."""
+        ...
 
 
 class Meanings:
