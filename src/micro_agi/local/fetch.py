@@ -9,7 +9,6 @@ Source: spec/local-agent.md 2.5, 7.9.
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -157,11 +156,10 @@ async def _fetched(
 async def _read(answer: Streamed, max_bytes: int) -> tuple[bytes, bool]:
     """Return the body up to the cap, and whether that was all of it."""
     body = bytearray()
-    async with aclosing(answer.chunks()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > max_bytes:
-                return bytes(body[:max_bytes]), False
+    while piece := await answer.piece():
+        body += piece
+        if len(body) > max_bytes:
+            return bytes(body[:max_bytes]), False
     return bytes(body), True
 
 
