@@ -144,7 +144,7 @@ def test_the_same_content_is_one_item_and_cannot_become_another_ones_twin():
 
 
 @pytest.mark.requirement("004/memory/spaces")
-def test_a_space_cannot_see_count_or_rank_what_another_one_has():
+def test_a_space_cannot_see_change_or_find_what_another_one_has():
     async def scenario(memory):
         await filled(memory, "alice keeps the key under the mat", space="alice")
         await filled(memory, "the mat is blue", "mats", space="bob")
@@ -212,6 +212,7 @@ def test_a_word_that_most_items_have_costs_no_more_and_finds_the_newest():
     many = CANDIDATES + 100
 
     def fill(db):
+        rows.add(db, "bob", draft("server of bob"), HERE, 0.0)
         for n in range(many):
             rows.add(db, "", draft(f"server number {n}"), HERE, 0.0)
         rows.add(db, "", draft("heron server"), HERE, 0.0)
@@ -225,6 +226,9 @@ def test_a_word_that_most_items_have_costs_no_more_and_finds_the_newest():
         found = await memory.search("server", limit=50)
         assert len(found) == 50
         assert min(int(item.id.removeprefix("mem_")) for item in found) > many - CANDIDATES
+        # Another space's many newer ones take no place of its own few.
+        [own] = await memory.search("server", space="bob")
+        assert own.content == "server of bob"
 
     asyncio.run(scenario())
     database.close()

@@ -2,7 +2,7 @@
 
 Used by the `memory` tool, the command line and the memory contract of agents, who thereby
 do the same. Any number of processes share one memory. Items live in a *space*: one person's
-or tenant's memory, which no operation of another space can see, count or rank.
+or tenant's memory, which no operation of another space can see, change or find.
 
 Search ranks by words (BM25) and, when an embedding model is configured, by meaning, and
 fuses the two rankings.

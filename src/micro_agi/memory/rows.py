@@ -160,7 +160,7 @@ def count(db: sqlite3.Connection, space: str) -> int:
 def by_words(
     db: sqlite3.Connection, space: str, query: str, limit: int, *, telling: int | None = None
 ) -> Ranking:
-    """Rank the items of a space by their words, as if there were no other space."""
+    """Rank the items of a space by their words; other spaces only say how rare a word is."""
     # Looking at the space of each row costs several milliseconds among 50,000.
     others = db.execute(
         "SELECT EXISTS (SELECT 1 FROM memory_items WHERE space < ?)"
