@@ -62,7 +62,7 @@ def fetch(client: Client, *, readable_s: float = READABLE_S) -> LocalTool:
         # A policy about this very address answers; a person is asked about its host.
         if context.evaluate(REQUEST, url).answer != "undefined":
             return []
-        return [Need(action=REQUEST, resource=_host_of(url), reason="to fetch pages from it")]
+        return [Need(action=REQUEST, resource=_host_of(url))]
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, Fetch, TOOL)

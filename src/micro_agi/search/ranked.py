@@ -68,8 +68,9 @@ def rank(
     """Return the best rows of an FTS5 table for a question.
 
     `within` is an FTS5 expression that every row has to match; what other rows have takes
-    no place among the candidates (how rare a word is, BM25 counts in all of them). Words that more than `telling` rows
-    have are not looked for: for finding what has to do with a text, not what it asks for.
+    no place among the candidates (how rare a word is, BM25 counts in all of them). Words
+    that more than `telling` rows have are not looked for: for finding what has to do with a
+    text, not what it asks for.
 
     A row needs one of the words; having more of them, rarer ones, or having them in a
     column of more weight ranks it higher. Of equal scores the older row comes first.
