@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from micro_agi.local.credentials import credential_like
-from micro_agi.local.shell_parse import GAP, HOME, Simple, Word
+from micro_agi.local.shell_command import GAP, HOME, Simple, Word
 from micro_agi.local.shell_unwrap import SHELLS
 
 HARMLESS_DEVICES = frozenset({"null", "zero", "full", "random", "urandom", "tty"})
