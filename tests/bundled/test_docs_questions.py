@@ -22,6 +22,8 @@ QUESTIONS = [
     ("compare two dates", TIME),
     ("strftime", {"lua/core/os"}),
     ("wait five seconds", {"lua/core/time"}),
+    ("edit a file in the workspace", {"guides/work-with-files"}),
+    ("run a shell command", {"guides/work-with-files"}),
     ("daylight saving timezone conversion", TIME),
     ("ISO 8601 timestamp", TIME),
     ("stopwatch elapsed milliseconds", TIME),

@@ -175,12 +175,14 @@ def test_what_a_command_leaves_behind_ends_with_it(workspace):
 
 
 @pytest.mark.requirement("004/shell/limits")
-def test_a_bomb_of_processes_or_memory_ends_the_command(workspace):
+def test_a_bomb_of_processes_memory_or_files_ends_the_command(workspace):
     found = run(workspace, "b() { b | b & }; b 2>/dev/null; sleep 10", processes=64)
     assert found.ended_by == "processes" or "fork" in found.errors
     hog = "x=$(head -c 1500000 /dev/zero | tr '\\0' x); while :; do x=$x$x; done"
     found = run(workspace, hog, memory_bytes=64 << 20)
     assert found.ended_by == "memory"
+    found = run(workspace, "head -c 100000000 /dev/zero > f; sleep 10", disk_bytes=20 << 20)
+    assert found.ended_by == "disk"
 
 
 @pytest.mark.requirement("004/shell/output")
@@ -238,8 +240,8 @@ from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.shell import ShellLimits, run_shell
 
 root = Path(tempfile.mkdtemp())
-bomb = "b() { b | b & }; b 2>/dev/null; sleep 5"
-script = "id -u; echo x > f && cat f; touch /usr/x; ls /root; cat /proc/1/environ; kill -9 1; ls /home"
+bomb = "b() { b | b & }; b 2>/dev/null; sleep 0.3"
+script = "id -u; echo x > f && cat f; touch /usr/x; ls /root /home; cat /proc/1/environ; kill -9 1"
 try:
     found = asyncio.run(run_shell(script, workspace=root))
     print(found.output, end="")

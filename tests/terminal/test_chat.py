@@ -114,10 +114,12 @@ def test_an_unknown_command_names_the_nearest():
 def test_every_command_of_the_help_can_be_run():
     _, out, err = talk(["Hi."], ["hello", "/help"])
     commands = [line.split()[0] for line in out.splitlines() if line.startswith("  /")]
-    assert len(commands) == 10
+    assert len(commands) == 11
     _, _, err = talk(["Hi."], ["hello", *commands[:-1]])
-    # Two of them want a name, and say so.
-    assert err == "error: which tool?\n  fix: /tools lists them\n" * 2
+    # Two of them want a name, and say so; and there is nothing to take back.
+    assert err.startswith("error: which tool?\n  fix: /tools lists them\n" * 2)
+    assert err.count("error: ") == 3
+    assert "error: there is no change to undo\n" in err
 
 
 def test_tools_marks_what_an_agent_made():

@@ -141,5 +141,7 @@ def _ending(result: ShellResult, wanted: Shell) -> str:
             return "ended: it started more processes than a command may have"
         case "memory":
             return "ended: it took more memory than a command may have"
+        case "disk":
+            return "ended: it wrote more than a command may, or others filled the disk"
         case other:
             return f"ended by {other} ({result.seconds:.1f} s)"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from micro_agi.local.credentials import credential_like
-from micro_agi.local.shell_parse import GAP, HOME, Simple, Word
+from micro_agi.local.shell_command import GAP, HOME, Simple, Word
 from micro_agi.local.shell_unwrap import SHELLS
 
 HARMLESS_DEVICES = frozenset({"null", "zero", "full", "random", "urandom", "tty"})
@@ -167,21 +167,26 @@ def credential_file(simple: Simple, room: Room) -> str:
             text_next = True
             skip = False
             continue
-        plain = word.text
-        if plain.startswith("-"):
-            plain = plain.partition("=")[2]
-            if not plain:
-                continue
+        if word.text.startswith("-"):
+            # A file of patterns: then no pattern stands before the files.
+            skip = skip and not word.text.startswith(("-f", "--file"))
         elif skip:
             skip = False
             continue
-        # `curl -d @file`, `dd if=file`
-        plain = plain.removeprefix("@")
-        if simple.program == "dd":
-            plain = plain.partition("=")[2]
-        if found := _credential(Word(plain, word.glob), simple):
-            return found
+        for named in _named_by(word.text, simple.program):
+            if found := _credential(Word(named, word.glob), simple):
+                return found
     return ""
+
+
+def _named_by(text: str, program: str) -> list[str]:
+    """Return the files that a word may name: `x`, `--from=x`, `-fx`, `@x`, `if=x`."""
+    named = [text]
+    if text.startswith("--") or program == "dd":
+        named = [text.partition("=")[2]]
+    elif text.startswith("-"):
+        named = [text[2:], text.partition("=")[2]]
+    return [name.removeprefix("@") for name in named if name]
 
 
 def _credential(word: Word, simple: Simple) -> str:

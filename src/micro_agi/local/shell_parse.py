@@ -10,16 +10,14 @@ Source: spec/local-agent.md 7.3; decision 0038.
 """
 
 import functools
-import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-HOME = "/tmp/home"  # noqa: S108 - what the room has
-GAP = "\ufffc"
-"""Stands in a word for what is only known when it runs."""
+from micro_agi.local.shell_command import GAP, HOME, Parsed, Redirect, Simple, Word
+
 MOST_BYTES = 20_000
+MOST_COMMANDS = 200
 MOST_NESTED = 8
 """Commands in texts of commands: `sh -c`, `eval`."""
 
@@ -40,92 +38,39 @@ IGNORED = frozenset(
 )
 CALCULATES = re.compile(r"-(?:eq|ne|lt|le|gt|ge|v|R)")
 """Tests that evaluate their words as arithmetic, which may run commands in them."""
+LOOKS_UP = re.compile(r"-[vR]")
+"""Tests of a variable, whose name may be an element with arithmetic in it; also in `[`."""
+PLAIN_EXPANSION = re.compile(
+    r"\$\{[#!]?\w+\}|\$\{[@*#?!$\d]+\}|\$\{\w+(?::?[-+=?]|##?|%%?|//?|\^\^?|,,?).*\}", re.DOTALL
+)
+"""Others calculate (`${x:y}`, `${x[y]}`) or run what a variable holds (`${x@P}`)."""
 SETS_PROGRAMS = re.compile(r"(?:PATH|IFS|ENV|BASH_ENV|LD_\w+|PS4|PROMPT_COMMAND|SHELLOPTS|CDPATH)")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a command, quotes removed."""
-
-    text: str
-    """With `GAP` where only running it will tell."""
-    glob: bool = False
-    """It has unquoted `*`, `?` or `[`, so it may become several."""
-
-    @property
-    def known(self) -> bool:
-        """Whether nothing in it has to wait for the run."""
-        return GAP not in self.text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redirect:
-    """A redirection to or from a file."""
-
-    writes: bool
-    target: Word
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simple:
-    """One command: what a shell executes as one."""
-
-    text: str
-    """As it is written."""
-    words: tuple[Word, ...]
-    redirects: tuple[Redirect, ...] = ()
-    assigned: tuple[str, ...] = ()
-    """Names of variables set for it alone."""
-    before: tuple["Simple", ...] = ()
-    """What feeds its input: the commands before it in its pipeline."""
-    inner: tuple["Simple", ...] = ()
-    """Commands whose output becomes part of its words."""
-    directory: str | None = None
-    """Where it runs, absolute; None when that is only known when it runs."""
-
-    @property
-    def program(self) -> str:
-        """The name of what runs, without its directory; "" when it is not known."""
-        return posixpath.basename(self.words[0].text) if self.words and self.words[0].known else ""
-
-    @property
-    def arguments(self) -> tuple[Word, ...]:
-        """The words behind the program."""
-        return self.words[1:]
-
-    def path(self, word: Word) -> str | None:
-        """Return where a word points as a path, absolute; None when that is not known."""
-        if word.text.startswith("/"):
-            return posixpath.normpath("/" + word.text.lstrip("/"))
-        if self.directory is None:
-            return None
-        return posixpath.normpath(posixpath.join(self.directory, word.text))
-
-
-@dataclass(slots=True)
-class Parsed:
-    """Everything a command text would run."""
-
-    commands: list[Simple] = field(default_factory=list)
-    functions: dict[str, list[Simple]] = field(default_factory=dict)
-    unclear: str = ""
-    """Why it cannot be judged whole, or ""."""
 
 
 def parse_command(text: str, directory: str) -> Parsed:
     """Take a command text apart; `directory` is where it starts."""
     parsed = Parsed()
-    if len(text.encode("utf-8", "replace")) > MOST_BYTES:
+    data = text.encode("utf-8", "replace")
+    if len(data) > MOST_BYTES:
         parsed.unclear = f"it is longer than {MOST_BYTES} bytes"
         return parsed
-    if "\0" in text or "\r" in text:
+    if data.decode() != text or not all(c.isprintable() or c in "\n\t" for c in text):
         parsed.unclear = "it has characters that shells and people read differently"
         return parsed
-    root = _parser().parse(text.encode("utf-8", "replace")).root_node
+    root = _parser().parse(data).root_node
     if root.has_error:
         parsed.unclear = "its grammar is not understood"
-    _Reader(parsed, directory).run(root)
+    try:
+        _Reader(parsed, directory).run(root)
+    except RecursionError:
+        parsed.unclear = "it is nested too deeply"
+    except _TooManyCommands:
+        parsed.unclear = f"it has more than {MOST_COMMANDS} commands"
     return parsed
+
+
+class _TooManyCommands(Exception):
+    """Ends the reading of a text that nobody would type."""
 
 
 @functools.cache
@@ -301,6 +246,8 @@ class _Reader:
             self._directory = _destination(simple)
 
     def _add(self, simple: Simple) -> None:
+        if len(self._parsed.commands) >= MOST_COMMANDS:
+            raise _TooManyCommands
         self._parsed.commands.append(simple)
         for body in self._function:
             body.append(simple)
@@ -335,9 +282,8 @@ class _Reader:
                 self._substitutions(child)
 
     def _test(self, node: Any) -> None:
-        if _text(node).startswith("[[") and any(
-            CALCULATES.fullmatch(_text(n)) for n in _all(node) if n.type == "test_operator"
-        ):
+        odd = CALCULATES if _text(node).startswith("[[") else LOOKS_UP
+        if any(odd.fullmatch(_text(n)) for n in _all(node)):
             self._unclear(node)
         self._substitutions(node)
 
@@ -350,6 +296,8 @@ class _Reader:
     def _substitutions(self, node: Any) -> list[Simple]:
         """Read every command within a word; whatever else is calculated is unclear."""
         start = len(self._parsed.commands)
+        if node.type == "expansion" and not PLAIN_EXPANSION.fullmatch(_text(node)):
+            self._unclear(node)
         for each in [node, *node.named_children] if not _runs(node) else [node]:
             if _runs(each):
                 self._within(each)

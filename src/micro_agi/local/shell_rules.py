@@ -11,7 +11,8 @@ from typing import Any, Literal, cast
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.local.shell_checks import CHECKS, Room
-from micro_agi.local.shell_parse import Simple, Word, parse_command
+from micro_agi.local.shell_command import Simple, Word
+from micro_agi.local.shell_parse import parse_command
 from micro_agi.local.shell_unwrap import SHELLS, WITH_VALUES, inside
 from micro_agi.registry.entry import Entry
 

@@ -6,7 +6,8 @@ Each gives the commands inside. What cannot be seen through says so, and is then
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from micro_agi.local.shell_parse import GAP, MOST_NESTED, Parsed, Simple, Word, parse_command
+from micro_agi.local.shell_command import GAP, Parsed, Simple, Word
+from micro_agi.local.shell_parse import MOST_NESTED, parse_command
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "rbash"})
 WITH_VALUES = {

@@ -35,6 +35,8 @@ class ShellLimits:
     memory_bytes: int = 2 << 30
     """That all its processes hold together."""
     processes: int = 256
+    disk_bytes: int = 4 << 30
+    """That may go from what is free while it runs; others who write at the same time count."""
     head_bytes: int = 96 << 10
     """Of each output stream, kept from its beginning; as much again from its end."""
 
@@ -79,7 +81,7 @@ class ShellResult:
     exit_code: int | None
     """None when it was ended by a signal, a limit or the deadline."""
     ended_by: str
-    """`signal 9`, `processes`, `memory`, `time`, or "" for a command that ended by itself."""
+    """`signal 9`, `processes`, `memory`, `disk`, `time`, or "" when it ended by itself."""
     output: str
     errors: str
     seconds: float
@@ -108,6 +110,7 @@ async def run_shell(
         "directory": directory,
         "processes": limits.processes,
         "memory_bytes": limits.memory_bytes,
+        "disk_bytes": limits.disk_bytes,
         "cpu_s": limits.cpu_s,
         "without": sorted(without),
     }

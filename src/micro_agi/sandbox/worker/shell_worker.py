@@ -2,8 +2,8 @@
 
 It enters namespaces of its own, changes the root, and becomes process 1 of the room. The
 command is its child, locked by Landlock and a system call filter before it is executed. This
-process watches how many there are and how much memory they hold, and reaps them; when it
-ends, for whatever reason, the kernel ends everything else in the room.
+process watches how many there are, how much memory they hold and how much disk is left, and
+reaps them; when it ends, for whatever reason, the kernel ends everything else in the room.
 
 It stays outside the filter, but has given up every capability, and nothing in the room can
 look into it or signal it: it is process 1 there, not dumpable, and its report goes through a
@@ -61,11 +61,15 @@ class Watch:
     def __init__(self, order: dict[str, Any], *, processes: bool) -> None:
         self._most = int(order["processes"])
         self._memory = int(order["memory_bytes"])
+        self._least = _free(order["workspace"]) - int(order["disk_bytes"])
+        self._workspace = str(order["workspace"])
         self._processes = processes
         self._looks = 0
 
     def exceeded(self) -> str:
         """Return which limit is passed, or ""."""
+        if _free(self._workspace) < self._least:
+            return "disk"
         if not self._processes:
             return ""
         self._looks += 1
@@ -163,6 +167,12 @@ def _wait(command: int, watch: Watch) -> dict[str, Any]:
                 return {"limit": passed}
             next_look = time.monotonic() + LOOK_EVERY_S
         signal.sigtimedwait({signal.SIGCHLD}, LOOK_EVERY_S)
+
+
+def _free(place: str) -> int:
+    """Return the bytes that are free where the workspace is, whoever takes them."""
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
 
 
 def _weight(running: list[str]) -> int:
