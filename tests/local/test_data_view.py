@@ -256,7 +256,6 @@ def test_parquet_is_read_across_row_groups(view, table):
     across = look("tail", 1000)  # more than fits: the last ones stay
     assert across["rows"][-1][0] == 2999
     assert "the last" in across["notes"][0]
-    assert look("columns")["columns"][2] == {"name": "half", "kind": "double"}
     ids = [row[0] for row in look("sample", 4, seed=7)["rows"]]
     assert ids == sorted(ids)
     assert len(set(ids)) == 4
