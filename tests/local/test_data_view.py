@@ -134,6 +134,26 @@ def test_a_quote_that_is_never_closed_does_not_hide_the_end_of_the_file(view):
     assert view(None, "tail", 2)["rows"] == [["4998", "name 4998"], ["4999", "name 4999"]]
 
 
+@pytest.mark.requirement("004/data-view/time")
+def test_what_is_not_reached_in_time_is_said_and_nothing_is_made_up(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + f"1,{'x' * 90}\n" * 40_000)
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n' * 5000)
+    tool = data_view(Workspace(tmp_path), seconds=0)
+
+    def look(operation, name):
+        return asyncio.run(tool.run({"path": name, "operation": operation}, root_context()))
+
+    shape = look("shape", "t.csv")
+    assert 5_000 < shape["rows"] < 40_000
+    assert "the time was over after" in shape["notes"][0]
+    assert shape["notes"][0].endswith("in all")
+    for name in ("t.csv", "t.jsonl"):
+        described = look("describe", name)
+        assert described["rows"] in (999, 1000)
+        assert "this describes the first" in described["notes"][0]
+    assert len(look("head", "t.csv")["rows"]) == 5
+
+
 def test_a_row_without_end_is_refused_and_not_read_into_memory(view):
     with pytest.raises(LimitReached, match="longer than 16 MiB"):
         view(b"a,b\n1," + b"x" * (17 << 20), "shape")

@@ -97,6 +97,23 @@ def test_what_words_do_not_find_meaning_does_and_both_together_come_first():
     play(scenario)
 
 
+def test_nothing_is_recalled_only_because_something_is_always_nearest():
+    async def run():
+        server = Embedding()
+        async with (
+            server.serving() as url,
+            scripted_runtime([], embed_url=url, embed_model="tiny") as played,
+        ):
+            memory = played.runtime.memory
+            for text in ("We sail on Sundays", "The ship is blue", "We bake bread"):
+                await memory.add(text, origin=Origin())
+            assert await memory.related("my boat", limit=3) == []
+            found = await memory.related("a blue boat, and we bake", limit=3)
+            assert {i.content for i in found} == {"The ship is blue", "We bake bread"}
+
+    asyncio.run(run())
+
+
 def test_no_key_goes_to_a_server_that_it_was_not_given_for():
     async def scenario(memory, server):
         await memory("add", content="We sail")

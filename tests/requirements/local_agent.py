@@ -47,6 +47,7 @@ REQUIREMENTS = [
         "The structured rows are the text: a second rendering would cost a window twice.",
     ),
     R("004/data-view/large", "Tools", "The end of a file is read from its end."),
+    R("004/data-view/time", "Tools", "What is not reached in time is said."),
     R("004/data-view/parquet", "Tools", "Parquet is read across row groups."),
     R("004/data-view/parquet-confined", "Safety", "What decodes parquet can open nothing."),
     R("004/fetch/readable", "Tools", "A page is given as its title and readable text."),

@@ -221,7 +221,8 @@ class Memory:
     ) -> list[Item]:
         """Return items that have to do with a text, best first; nothing is better than noise.
 
-        Words that many items have do not count: they relate everything to everything.
+        Words that many items have do not count: they relate everything to everything. Nor does
+        meaning alone, since something is always nearest; it orders what the words found.
         """
 
         def read(db: sqlite3.Connection) -> list[int]:
@@ -230,8 +231,11 @@ class Memory:
             return [number for number, _ in found.rows]
 
         words = await self._database.read(read)
-        near = await self.meanings.rank(space, text, words, limit)
-        order = [n for n in fuse([words, near]) if f"{PREFIX}{n}" not in without][:limit]
+        words = [number for number in words if f"{PREFIX}{number}" not in without]
+        if len(words) > limit:
+            near = await self.meanings.rank(space, text, words, NEAR)
+            words = fuse([words, [number for number in near if number in words]])
+        order = words[:limit]
         items = await self._database.read(lambda db: rows.many(db, space, order))
         return [items[n] for n in order if n in items]
 

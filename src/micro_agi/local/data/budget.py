@@ -10,7 +10,7 @@ SECONDS = 20.0
 class Budget:
     """Shared by the thread that reads and the task that waits for it."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
         self._dropped = threading.Event()
 

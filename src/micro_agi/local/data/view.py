@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from micro_agi.errors import InputInvalid
-from micro_agi.local.data.budget import Budget
+from micro_agi.local.data.budget import SECONDS, Budget
 from micro_agi.local.data.delimited import Delimited
 from micro_agi.local.data.describe import describe
 from micro_agi.local.data.jsonl import JsonLines
@@ -72,8 +72,8 @@ class Source(Protocol):
     def rows(self) -> Iterator[Sequence[Any]]: ...
 
 
-def data_view(workspace: Workspace) -> LocalTool:
-    """Return the tool."""
+def data_view(workspace: Workspace, *, seconds: float = SECONDS) -> LocalTool:
+    """Return the tool; `seconds` bounds how long one look reads."""
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, DataView, TOOL)
@@ -85,7 +85,7 @@ def data_view(workspace: Workspace) -> LocalTool:
         context.require(READ, place.shown)
         _check(wanted)
         opened = workspace.open(place)
-        budget = Budget()
+        budget = Budget(seconds)
         try:
             # Shielded, since the thread goes on using the descriptor until it notices.
             work = asyncio.ensure_future(
