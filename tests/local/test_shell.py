@@ -96,10 +96,17 @@ def test_without_a_persons_yes_nothing_of_a_chain_runs(tmp_path, answer):
 @pytest.mark.requirement("004/shell/asked")
 def test_always_counts_for_exactly_that_command(room, tmp_path):
     person = Person("always")
-    play(tmp_path, "touch a*", approver=person)
-    nobody = play(tmp_path, "touch a*", "touch a*b", "touch a")
+    play(tmp_path, "touch a*", "touch other", approver=person)
+    nobody = play(tmp_path, "touch a* && touch other", "touch a*b", "touch a")
     assert [r.error is None for r in nobody[0]] == [True, False, False]
     assert nobody[1] == [("shell.confirm", "touch a*b"), ("shell.confirm", "touch a")]
+
+
+def test_an_answer_for_the_session_counts_in_whatever_chain_it_comes(room, tmp_path):
+    person = Person("session")
+    results, _ = play(tmp_path, "touch a", "ls; touch a; true", approver=person)
+    assert [r.error for r in results] == [None, None]
+    assert len(person.asked) == 1
 
 
 @pytest.mark.requirement("004/shell/policy")
