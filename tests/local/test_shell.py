@@ -11,20 +11,7 @@ from micro_agi.messages import ApprovalAsked, ToolCallFinished
 from micro_agi.sandbox.shell import run_shell
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 from micro_agi.tools.approve import YesOnce
-
-
-class Person:
-    """Gives the same answer to every question, and remembers what was asked."""
-
-    name = "person"
-
-    def __init__(self, answer):
-        self._answer = answer
-        self.asked = []
-
-    async def ask(self, question):
-        self.asked.append(question)
-        return self._answer
+from tests.local.person import Person
 
 
 @pytest.fixture(scope="module")
