@@ -107,9 +107,9 @@ def test_what_a_rule_denies_is_refused_whoever_would_say_yes(tmp_path):
 
 def test_another_agent_is_asked_about_even_what_only_looks(tmp_path):
     load = [Call("load_tool", {"id": "local:shell"})]
-    results, asked = play(tmp_path, "ls", agent="app:dev_assistant", before=load)
-    assert asked == [("shell.run", "ls")]
-    assert results[0].error["code"] == "policy.denied"
+    results, asked = play(tmp_path, "ls", "x=1", agent="app:dev_assistant", before=load)
+    assert asked == [("shell.run", "ls"), ("shell.run", "x=1")]
+    assert [r.error["code"] for r in results] == ["policy.denied"] * 2
 
 
 @pytest.mark.requirement("004/shell/runs")
