@@ -13,6 +13,7 @@ from micro_agi.llm.providers.scripted import Call
 from micro_agi.local import edit_file, list_files, read_file, search_files, shell, write_file
 from micro_agi.messages import ApprovalAsked, ToolCallFinished
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
+from tests.local.person import Person
 
 
 def play(workspace, *calls, agent="local:assistant", **options):
@@ -55,6 +56,24 @@ def test_another_agent_is_asked_about_before_it_touches_a_file(tmp_path):
     assert refused.error["code"] == "policy.denied"
     assert [q.question.resource for q in turn.of(ApprovalAsked)] == ["a.md"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.requirement("004/workspace/current")
+def test_the_current_directory_is_a_question_of_its_own_asked_once(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("a", "b"):
+        (here / name).write_text("x")
+    (tmp_path / "ws").mkdir()
+    monkeypatch.chdir(here)
+    calls = [Call("read_file", {"path": f"@current/{name}"}) for name in ("a", "b")]
+    turn = play(tmp_path / "ws", *calls)
+    assert [r.error["code"] for r in turn.of(ToolCallFinished)] == ["policy.denied"] * 2
+    assert turn.of(ApprovalAsked)[0].question.resource == f"@current {here}"
+    person = Person("session")
+    turn = play(tmp_path / "ws", *calls, approver=person)
+    assert [r.error for r in turn.of(ToolCallFinished)] == [None, None]
+    assert len(person.asked) == 1
 
 
 def test_a_schema_names_exactly_the_arguments_that_its_tool_takes(tools):

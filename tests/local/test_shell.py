@@ -11,20 +11,7 @@ from micro_agi.messages import ApprovalAsked, ToolCallFinished
 from micro_agi.sandbox.shell import run_shell
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 from micro_agi.tools.approve import YesOnce
-
-
-class Person:
-    """Gives the same answer to every question, and remembers what was asked."""
-
-    name = "person"
-
-    def __init__(self, answer):
-        self._answer = answer
-        self.asked = []
-
-    async def ask(self, question):
-        self.asked.append(question)
-        return self._answer
+from tests.local.person import Person
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +83,17 @@ def test_without_a_persons_yes_nothing_of_a_chain_runs(tmp_path, answer):
 @pytest.mark.requirement("004/shell/asked")
 def test_always_counts_for_exactly_that_command(room, tmp_path):
     person = Person("always")
-    play(tmp_path, "touch a*", approver=person)
-    nobody = play(tmp_path, "touch a*", "touch a*b", "touch a")
+    play(tmp_path, "touch a*", "touch other", approver=person)
+    nobody = play(tmp_path, "touch a* && touch other", "touch a*b", "touch a")
     assert [r.error is None for r in nobody[0]] == [True, False, False]
     assert nobody[1] == [("shell.confirm", "touch a*b"), ("shell.confirm", "touch a")]
+
+
+def test_an_answer_for_the_session_counts_in_whatever_chain_it_comes(room, tmp_path):
+    person = Person("session")
+    results, _ = play(tmp_path, "touch a", "ls; touch a; true", approver=person)
+    assert [r.error for r in results] == [None, None]
+    assert len(person.asked) == 1
 
 
 @pytest.mark.requirement("004/shell/policy")
@@ -113,9 +107,9 @@ def test_what_a_rule_denies_is_refused_whoever_would_say_yes(tmp_path):
 
 def test_another_agent_is_asked_about_even_what_only_looks(tmp_path):
     load = [Call("load_tool", {"id": "local:shell"})]
-    results, asked = play(tmp_path, "ls", agent="app:dev_assistant", before=load)
-    assert asked == [("shell.run", "ls")]
-    assert results[0].error["code"] == "policy.denied"
+    results, asked = play(tmp_path, "ls", "x=1", agent="app:dev_assistant", before=load)
+    assert asked == [("shell.run", "ls"), ("shell.run", "x=1")]
+    assert [r.error["code"] for r in results] == ["policy.denied"] * 2
 
 
 @pytest.mark.requirement("004/shell/runs")

@@ -28,12 +28,12 @@ def list_files(workspace: Workspace) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, ListFiles, TOOL)
-        return [Need(action=READ, resource=workspace.place(wanted.path).shown)]
+        return [Need(action=READ, resource=workspace.place(wanted.path).resource)]
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, ListFiles, TOOL)
         place = workspace.place(wanted.path)
-        context.require(READ, place.shown)
+        context.require(READ, place.resource)
         # One level, unless files are looked for by a pattern.
         depth = wanted.depth if wanted.depth is not None else (0 if wanted.glob else 1)
         walk = Walk(

@@ -52,12 +52,12 @@ def read_file(workspace: Workspace) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, ReadFile, TOOL)
-        return [Need(action=READ, resource=workspace.place(wanted.path).shown)]
+        return [Need(action=READ, resource=workspace.place(wanted.path).resource)]
 
     async def run(value: Any, context: CallContext) -> str:
         wanted = parse(value, ReadFile, TOOL)
         place = workspace.place(wanted.path)
-        context.require(READ, place.shown)
+        context.require(READ, place.resource)
         _check_range(wanted)
         return await asyncio.to_thread(_read, workspace, place, wanted)
 

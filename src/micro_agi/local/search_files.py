@@ -45,12 +45,12 @@ def search_files(workspace: Workspace) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, SearchFiles, TOOL)
-        return [Need(action=READ, resource=workspace.place(wanted.path).shown)]
+        return [Need(action=READ, resource=workspace.place(wanted.path).resource)]
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, SearchFiles, TOOL)
         place = workspace.place(wanted.path)
-        context.require(READ, place.shown)
+        context.require(READ, place.resource)
         expression = _compiled(wanted)
         walk = Walk(
             place,

@@ -8,11 +8,9 @@ Source: spec/local-agent.md 7.3; DESIGN 6; decision 0038.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
-from micro_agi.errors import ArgumentsInvalid, PolicyDenied, ToolFailed
-from micro_agi.local.shell_rules import RULE_TYPE, Answer, Judge, Judgment, rules_of
+from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.tool import Arguments, LocalTool, parse
 from micro_agi.local.workspace import CURRENT, Place, Workspace
 from micro_agi.registry.registry import Registry
@@ -21,8 +19,6 @@ from micro_agi.security.context import CallContext
 from micro_agi.security.need import Need
 
 TOOL = "local:shell"
-RUN = "shell.run"
-CONFIRM = "shell.confirm"
 DEFAULT_S = 60.0
 MOST_S = 600.0
 
@@ -49,11 +45,15 @@ def shell(workspace: Workspace, registry: Registry) -> LocalTool:
             raise ArgumentsInvalid(
                 f"commands run in the workspace, not in {CURRENT}", where=TOOL, fix="leave it out"
             )
-        snapshot = registry.snapshot()
-        rules = rules_of(snapshot.find({"meta.type": RULE_TYPE}), registry.is_operators)
-        root = str(workspace.root)
-        judgment = Judge(rules, root).judge(wanted.command, str(Path(root, *place.parts)))
-        return wanted, place, _needs(wanted, judgment)
+        # Here, because most sessions run no command: rules and grammar cost 10 ms to import.
+        from micro_agi.local.shell_needs import needs_of
+
+        directory = str(workspace.root.joinpath(*place.parts))
+        return (
+            wanted,
+            place,
+            needs_of(wanted.command, directory, str(workspace.root), registry),
+        )
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         return checked(value)[2]
@@ -83,41 +83,6 @@ def _require_directory(workspace: Workspace, place: Place) -> None:
             where=place.shown,
             fix="list_files shows what there is",
         ) from error
-
-
-def _needs(wanted: Shell, judgment: Judgment) -> list[Need]:
-    """Return what has to be allowed.
-
-    Raises: PolicyDenied for what a rule denies.
-    """
-    for answer in judgment.answers:
-        if answer.effect == "deny":
-            raise _denied(answer)
-    if judgment.unclear:
-        # One question about all of it: a person reads what a parser could not.
-        return [Need(action=CONFIRM, resource=wanted.command, reason=judgment.unclear)]
-    return [
-        Need(
-            action=RUN if answer.effect == "allow" else CONFIRM,
-            resource=answer.text,
-            reason=_reason(answer, wanted),
-        )
-        for answer in judgment.answers
-    ]
-
-
-def _reason(answer: Answer, wanted: Shell) -> str:
-    rule = f" (rule `{answer.rule}`)" if answer.rule else ""
-    part = f"; part of: {wanted.command}" if answer.text.strip() != wanted.command.strip() else ""
-    return f"{answer.reason}{rule}{part}"
-
-
-def _denied(answer: Answer) -> PolicyDenied:
-    return PolicyDenied(
-        f"`{answer.text[:200]}` is not run: {answer.reason}",
-        where=f"rule `{answer.rule}`",
-        fix="do without it; a person can change the rule, or run the command",
-    )
 
 
 def _shown(result: ShellResult, wanted: Shell) -> str:

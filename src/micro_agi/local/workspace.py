@@ -40,6 +40,14 @@ class Place:
     writable: bool
 
     @property
+    def resource(self) -> str:
+        """What policies are asked about: the path, or all of the current directory at once.
+
+        A person says once whether a directory may be read, not once for each file in it.
+        """
+        return self.shown if self.writable else f"{CURRENT} {self.tree.root}"
+
+    @property
     def name(self) -> str:
         """The last name, or "." for the directory itself."""
         return self.parts[-1] if self.parts else "."

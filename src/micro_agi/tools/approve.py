@@ -14,6 +14,8 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from micro_agi.errors import InputInvalid, PolicyDenied
 from micro_agi.messages import (
     Approval,
@@ -108,7 +110,7 @@ class Approvals:
                 resource=pattern,
                 reason=str(entry.meta.get("llm_description") or entry.meta.get("comment") or ""),
             )
-            if not (trusted or context.root or verdict.allowed or question in self._session):
+            if not (trusted or context.root or verdict.allowed or _what(question) in self._session):
                 await self._ask(question, context, emit)
             granted += (
                 allow_policies(f"{GRANTS}:{entry.id}", pattern) if not verdict.allowed else ()
@@ -139,14 +141,14 @@ class Approvals:
                 resource=need.resource,
                 reason=need.reason,
             )
-            if question not in self._session:
+            if _what(question) not in self._session:
                 await self._ask(question, context, emit)
             granted += _policies(f"{GRANTS}:{entry.id}#need{number}", question)
         return tuple(granted)
 
     async def _ask(self, question: Question, context: CallContext, emit: Emit) -> None:
         async with self._asking:
-            if question not in self._session:
+            if _what(question) not in self._session:
                 await self._put(question, context, emit)
 
     async def _put(self, question: Question, context: CallContext, emit: Emit) -> None:
@@ -163,7 +165,7 @@ class Approvals:
         if approval == "refuse":
             raise _refusal(question, self.approver.name)
         if approval in ("session", "always"):
-            self._session.add(question)
+            self._session.add(_what(question))
         if approval == "always":
             await remember(self._registry, question)
 
@@ -188,12 +190,18 @@ async def remember(registry: Registry, question: Question) -> None:
     changes = registry.snapshot().changes()
     for number, policy in enumerate(_policies(GRANTS, question)):
         facts = f"{question.agent}|{question.tool_hash}|{policy.actions}|{policy.resources}"
+        facts += "".join(f"|{c.value}" for c in policy.conditions)
         name = "grant_" + hashlib.sha256(facts.encode()).hexdigest()[:16]
         if any(e.name == name for e in registry.snapshot().namespace(GRANTS)):
             continue
         changes.create(_grant_entry(f"{GRANTS}:{name}", question, policy, number))
     if changes.ops():
         await changes.apply(root_context(reason=f"always: {question.resource}"))
+
+
+def _what(question: Question) -> Question:
+    """Return what an answer counts for: the same thing may be asked for another reason."""
+    return msgspec.structs.replace(question, reason="")
 
 
 def _policies(policy_id: str, question: Question) -> tuple[Policy, ...]:
