@@ -120,7 +120,8 @@ def test_traits_and_tools_that_were_set_last_until_another_agent():
     set_, system, again, config, other = within(scenario)
     assert (set_, system) == (["of_trait", "two"], "You are a.")
     assert again == set_
-    assert config["has_active_traits"] and config["has_active_tools"]
+    assert config["has_active_traits"]
+    assert config["has_active_tools"]
     assert other == ["of_trait", "one"], "the same agent by name counts as another one"
 
 

@@ -34,6 +34,7 @@ async def handle(arguments, _):
 
 def play(script, *, entries=(), budget=10, resumed=False, **data):
     """Run turns of an agent with 30 tools, one request a reply."""
+
     async def scenario():
         definition = agent("a", **{"tools": ["app.many:*"], **data})
         async with playing(script, definition, *entries, natives=[handle], tool_budget=budget) as p:
