@@ -166,8 +166,8 @@ def test_the_first_checkpoint_that_writes_something_wins():
     (written, summary), called = applying(data, HOST, answers, "checkpoint")
     assert (written, summary.applied, len(called)) == ("S", 1, 2)
     assert summary.errors[0]["binding_id"] == "t.checkpoint.0"
+    other = {"bindings": [{**save, "contract": "c:x", "binding": "app:a"}]}
     with pytest.raises(EntryInvalid, match="unsupported checkpoint contract: c:x"):
-        other = {"bindings": [{**save, "contract": "c:x", "binding": "app:a"}]}
         applying(other, HOST, answers, "checkpoint")
 
 
