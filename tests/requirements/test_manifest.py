@@ -2,14 +2,16 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
-from tests.requirements import micro_agi
+from tests.requirements import agents, micro_agi
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS]
+REQUIREMENTS = [*micro_agi.REQUIREMENTS, *agents.REQUIREMENTS]
 
 
+@cache
 def marked() -> dict[str, list[str]]:
     """Requirement id → tests that carry its mark."""
     found: dict[str, list[str]] = {}
