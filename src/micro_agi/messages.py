@@ -53,6 +53,8 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     """JSON text exactly as the model wrote it: it goes back byte for byte, and may be malformed."""
     provider: dict[str, Any] = {}
     """Opaque data (signatures) that the provider wants back."""
+    problem: str = ""
+    """Why a call that the model wrote as text cannot be run, or ""; the model is told."""
 
 
 class Message(Struct, frozen=True, kw_only=True):
