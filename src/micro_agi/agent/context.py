@@ -381,8 +381,14 @@ class AgentContext:
     def _make_current(
         self, compiled: CompiledAgent, card: ModelCard, *, total: Runner | None = None
     ) -> Runner:
-        call = self._caller(lambda: self.authority(compiled.spec))
-        runner = Runner(compiled, card, self._parts.gateway, call=call)
+        parts, spec = self._parts, compiled.spec
+        runner = Runner(
+            compiled,
+            card,
+            parts.gateway,
+            call=self._caller(lambda: self.authority(spec)),
+            fill=lambda values: parts.caller.filled(self.authority(spec), values),
+        )
         if total is not None:
             runner.total = total.total
         self._runner, self._dropped = runner, None

@@ -91,7 +91,12 @@ class Delegates:
             agent=definition.id,
             call_id=call_key(turn.step_context(), call),
             model=runner.card.name,
-            values={**spec.context, **definition.context},
+            values={
+                **spec.context,
+                **definition.context,
+                "from_agent_id": turn.context.agent,
+                "to_agent_id": definition.id,
+            },
         )
 
         def wrapped(event: AnyEvent) -> Delegated:

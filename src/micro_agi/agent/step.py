@@ -81,6 +81,7 @@ class Runner:
         gateway: Gateway,
         *,
         call: Call,
+        fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.compiled = compiled
@@ -92,6 +93,7 @@ class Runner:
         self.total = Usage()
         self._gateway = gateway
         self._call = call
+        self._fill = fill
         self._now = now
 
     def prepare(
@@ -147,6 +149,7 @@ class Runner:
         contract = self.compiled.memory
         if contract is None:
             return None
+        contract = replace(contract, context=self._fill(contract.context))
         values = {**(context or {}), "agent_id": self.compiled.spec.id}
         try:
             return await recall(contract, messages, call=self._call, values=values, before=known)
