@@ -76,7 +76,6 @@ class Delegates:
         for event in before:
             if isinstance(event, TurnFinished):
                 return event
-        _check_chain(turn, spec.delegate)
         arguments = parse_arguments(call)
         turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
@@ -84,7 +83,8 @@ class Delegates:
         agent.add_tools(conversation.loaded)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec
-        _check_chain(turn, definition.id)  # a resolver may know an agent by several names
+        # By the id it has, not the one it was called by: a resolver may know it by several.
+        _check_chain(turn, definition.id)
         context = turn.context.delegated(
             agent_actor(definition),
             agent.authority(definition).scope,
