@@ -5,10 +5,10 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from tests.requirements import agents, micro_agi
+from tests.requirements import agents, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS, *agents.REQUIREMENTS]
+REQUIREMENTS = [*micro_agi.REQUIREMENTS, *agents.REQUIREMENTS, *providers.REQUIREMENTS]
 
 
 @cache
