@@ -159,8 +159,9 @@ def exchange(number: int) -> list[AnyEvent]:
             call_id=call_id, name="echo", tool="app.native:echo", content=told(number)
         ),
         _step(2, Message(role="assistant", parts=(Text(told(number)),))),
-        # Its end gives the session free: the turn that is measured takes it again.
-        TurnFinished(turn=number + 1, outcome="answered", text=told(number), usage=Usage()),
+        TurnFinished(
+            turn=number + 1, outcome="answered", text=told(number), usage=Usage(), steps=2
+        ),
     ]
 
 

@@ -110,6 +110,8 @@ class AgentContext:
         self._runner: Runner | None = None
         self._dropped: Runner | None = None
         """The agent that a change dropped, for `reload`."""
+        self._authority: tuple[int, AgentSpec, CallContext] | None = None
+        """The registry's version and the agent that the newest authority was collected for."""
         if delegate_tools:
             self._configure(delegate_tools)
 
@@ -312,13 +314,18 @@ class AgentContext:
         )
 
     def authority(self, spec: AgentSpec) -> CallContext:
-        """Return the context that functions of an agent's traits run with: the agent's own."""
-        parts = self._parts
-        return CallContext(
-            actor=agent_actor(spec),
-            scope=agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts),
-            agent=spec.id,
-        )
+        """Return what an agent may do now, as the context of its turns and its traits' functions.
+
+        Collected anew when the registry or the agent changed.
+        Raises: EntryNotFound for a policy that its entry names and that does not exist.
+        """
+        parts, known = self._parts, self._authority
+        version = parts.registry.version
+        if known is None or known[0] != version or known[1] is not spec:
+            scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
+            context = CallContext(actor=agent_actor(spec), scope=scope, agent=spec.id)
+            known = self._authority = (version, spec, context)
+        return known[2]
 
     def _drop(self) -> "AgentContext":
         self._dropped = self._runner or self._dropped

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError
-from micro_agi.llm.history import History, State, ToolLists
+from micro_agi.llm.history import History, Kept, State
 from micro_agi.llm.providers.anthropic_reply import OPAQUE, AnthropicReply
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
@@ -113,7 +113,7 @@ class AnthropicDialect:
     def __init__(self) -> None:
         # By model, because signed thinking is written for its own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -159,7 +159,7 @@ class AnthropicDialect:
             start["system"] = [{"type": "text", "text": system, "cache_control": EPHEMERAL}]
         elif system:
             start["system"] = system
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         return to_json(start)[:-1] + tools + b',"messages":['
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError
-from micro_agi.llm.history import History, State, ToolLists
+from micro_agi.llm.history import History, Kept, State
 from micro_agi.llm.providers.google_reply import OPAQUE, OWN_ID, GoogleReply, read_error
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
@@ -58,7 +58,7 @@ class GoogleDialect:
     def __init__(self) -> None:
         # By model, because signatures are written for their own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -95,7 +95,7 @@ class GoogleDialect:
         if system:
             head += b'"systemInstruction":' + to_json({"parts": [{"text": system}]}) + b","
         if request.tools:
-            declared = self._tools.encoded(request.tools)
+            declared = self._tools.of(request.tools)
             head += b'"tools":[{"functionDeclarations":' + declared + b"}],"
         return head + b'"contents":['
 
