@@ -57,6 +57,8 @@ class AgentParts:
     choose: ChooseModel
     caller: ToolCaller
     processors: SchemaProcessors
+    permit: Callable[[], None]
+    """Raises PolicyDenied as long as nobody trusts the app whose functions would run."""
     allow_hosts: Sequence[str] = ()
     tool_budget: int = 0
     """Tools that a model is shown before it has to search; 0 is no limit."""
@@ -406,6 +408,7 @@ class AgentContext:
         timeout_s = self._parts.timeout_s
 
         async def call(entry_id: str, arguments: Sequence[Any], values: Mapping[str, Any]) -> Any:
+            self._parts.permit()
             inside = authority().narrowed(values=values)
             try:
                 async with asyncio.timeout(timeout_s):

@@ -157,6 +157,8 @@ class Turn:
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
             outcome = "failed"
+        finally:
+            self.outcomes.close()
         self.conversation.close_calls()
         finished = TurnFinished(
             turn=self.context.turn,
