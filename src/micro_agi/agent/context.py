@@ -163,13 +163,18 @@ class AgentContext:
         description_suffix: str | None = None,
         default_schema: Mapping[str, Any] | None = None,
     ) -> "AgentContext":
-        """Change how delegates are offered; what is not given stays."""
+        """Change how delegates are offered; what is not given stays.
+
+        Raises: ArgumentsInvalid when `default_schema` is no JSON Schema.
+        """
         offer = self._layers.offer
         if enabled is not None:
             offer = replace(offer, enabled=enabled)
         if description_suffix is not None:
             offer = replace(offer, description_suffix=description_suffix)
         if default_schema is not None:
+            where = "delegate_tools.default_schema"
+            self._parts.caller.schemas.validator(default_schema, where=where)
             offer = replace(offer, schema=default_schema)
         self._layers.offer = offer
         return self._drop()
@@ -305,9 +310,10 @@ class AgentContext:
         """Return what runs the calls of the current agent's responses, as that agent.
 
         `approver` answers what no policy answers; without one that is refused.
-        Raises: InputInvalid when no agent is loaded.
+        Raises: InputInvalid when no agent is loaded; PolicyDenied when nobody trusts the app.
         """
         runner, parts = self.get_current_agent(), self._parts
+        parts.permit()
         return StepCaller(
             parts.caller,
             Approvals(parts.registry, approver or Nobody()),

@@ -283,7 +283,7 @@ class Turn:
         self.version_before = self.registry.version if pending is None else -1
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
-        alone = exclusive_among(calls, tools)
+        alone = exclusive_among([self._planned(call) for call in calls], tools)
 
         async def run(call: ToolCall) -> ToolCallFinished:
             if alone is not None and call.id != alone:
