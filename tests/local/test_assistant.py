@@ -37,6 +37,6 @@ def test_an_app_with_agents_of_its_own_talks_to_them_first(tmp_path):
 
     async def first():
         async with scripted_runtime(["hi"], app=str(tmp_path)) as played:
-            return (await played.runtime.session("s")).agent_id
+            return (await played.runtime.session("s")).definition.id
 
     assert asyncio.run(first()) == "zoo:keeper"
