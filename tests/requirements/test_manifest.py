@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import local_agent, micro_agi, providers
+from tests.requirements import agents, local_agent, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
-    *(*micro_agi.REQUIREMENTS, *local_agent.REQUIREMENTS, *providers.REQUIREMENTS),
+    *(*micro_agi.REQUIREMENTS, *agents.REQUIREMENTS, *local_agent.REQUIREMENTS),
+    *providers.REQUIREMENTS,
 ]
 
 

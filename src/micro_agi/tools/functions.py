@@ -32,7 +32,9 @@ REACHES_OUTSIDE = frozenset({"http_client"})
 """Modules of generated tools whose functions have effects outside this machine's runtime."""
 
 NativeFunction = Callable[[Any, CallContext], Awaitable[Any]]
-"""A trusted function of this process: `await function(arguments, context)`."""
+"""A trusted function of this process: `await function(arguments, context)`.
+
+`arguments` is the one argument of the call, usually an object; a list when there are more."""
 
 Needs = Callable[[Any, CallContext], Sequence[Need]]
 """What a call with these arguments is about to do; answered before the function runs."""
@@ -99,7 +101,7 @@ class Functions:
         grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
         if entry.kind == "function.native":
             native = self._native(entry)
-            given = arguments[0] if arguments else {}
+            given = arguments[0] if len(arguments) == 1 else list(arguments) or {}
             if asks := self._needs.get(str(entry.data.get("target"))):
                 needs = asks(given, context)
                 grants = grants.plus(await approvals.permits(entry, context, needs, emit=emit))
