@@ -36,9 +36,13 @@ def test_a_directory_outside_the_home_is_asked_about_once(program, place):
     assert program("undo", "--list", "--workspace", str(place)).code == 0
 
 
-def test_the_directory_that_holds_the_home_is_no_workspace(program):
-    lines = program.refused("call", "local:list_files", "--workspace", str(program.home.parent))
-    assert "the runtime keeps its state in there" in lines[0]
+def test_a_directory_that_holds_homes_or_is_part_of_one_is_no_workspace(program):
+    program.ok("registry", "list")
+    (home,) = program.home.iterdir()
+    for directory in (program.home.parent, program.home, home, home / "logs"):
+        lines = program.refused("call", "local:list_files", "--workspace", str(directory))
+        assert "the runtime keeps its state in there" in lines[0]
+    assert program("call", "local:list_files", "--workspace", str(home / "workspace")).code == 3
 
 
 @pytest.mark.requirement("004/undo/commands")

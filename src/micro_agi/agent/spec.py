@@ -140,9 +140,8 @@ def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     if wanted and wanted in snapshot:
         return agent_spec(snapshot.get(wanted))
     # The app's own before those that come with the runtime.
-    agents = sorted(
-        snapshot.find({"meta.type": AGENT_TYPE}), key=lambda e: (e.namespace in RESERVED, e.id)
-    )
+    found = snapshot.find({"meta.type": AGENT_TYPE})
+    agents = sorted(found, key=lambda e: (e.namespace in RESERVED, e.id))
     for entry in agents:
         if not wanted or wanted == entry.meta.get("name"):
             return agent_spec(entry)

@@ -69,11 +69,7 @@ class Workspace:
         self._private = tuple(Path(os.path.realpath(p)) for p in private)
         for own in self._private:
             if own.is_relative_to(self.root):
-                raise InputInvalid(
-                    f"`{root}` cannot be the workspace: the runtime keeps its state in there",
-                    where=str(own),
-                    fix="name a directory further down, such as the project you work on",
-                )
+                raise _holds_state(self.root, own)
         self._tree = Beneath(self.root)
         self._current = Beneath(Path(os.path.realpath(current))) if current is not None else None
 
@@ -192,7 +188,22 @@ class Workspace:
 def workspace_of(named: str, home: Path) -> Workspace:
     """Return the workspace that a person named, or the home's own.
 
-    Raises: InputInvalid for one that holds the home.
+    The directory above the home has the homes of all apps.
+    Raises: InputInvalid for one that holds them, or is part of them.
     """
-    root = Path(named).expanduser() if named else home / PREFIX
-    return Workspace(root, current=Path.cwd(), private=(home,))
+    own, homes = home / PREFIX, home.parent
+    workspace = Workspace(
+        Path(named).expanduser() if named else own, current=Path.cwd(), private=(homes,)
+    )
+    root = workspace.root
+    if root.is_relative_to(os.path.realpath(homes)) and root != Path(os.path.realpath(own)):
+        raise _holds_state(root, homes)
+    return workspace
+
+
+def _holds_state(root: Path, where: Path) -> InputInvalid:
+    return InputInvalid(
+        f"`{root}` cannot be the workspace: the runtime keeps its state in there",
+        where=str(where),
+        fix="name another directory, such as the project you work on",
+    )

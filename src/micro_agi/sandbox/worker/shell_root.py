@@ -52,8 +52,8 @@ HIDDEN = (
 """Looked for by name beside each other: the cost does not depend on what else there is."""
 
 
-def enter(machine: Machine, workspace: str) -> bool:
-    """Replace `/`; return whether `/proc` is there."""
+def enter(machine: Machine, workspace: str) -> None:
+    """Replace `/`; raise OSError for what the kernel refuses."""
     programs = [path for path in PROGRAMS if os.path.isdir(path) and not os.path.islink(path)]
     links = [(path, os.readlink(path)) for path in PROGRAMS if os.path.islink(path)]
     settings = [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
@@ -74,7 +74,7 @@ def enter(machine: Machine, workspace: str) -> bool:
         os.symlink(target, f"{PLACE}/dev/{name}")
     for path, target in links:
         os.symlink(target, PLACE + path)
-    with_processes = _mount_processes()
+    _mount_processes()
     limits = f"size={TEMPORARY_BYTES},nr_inodes={TEMPORARY_FILES},mode=1777"
     temporary = PLACE + TEMPORARY
     os.mkdir(temporary)
@@ -91,7 +91,6 @@ def enter(machine: Machine, workspace: str) -> bool:
     mount(b"none", b"/", None, REMOUNT | READ_ONLY | NO_SETUID | NO_DEVICES)
     for handle, _ in (*readable, *devices, (work, "")):
         os.close(handle)
-    return with_processes
 
 
 def _show(handle: int, target: str, flags: int) -> None:
@@ -124,13 +123,10 @@ def _write(path: str, text: str) -> None:
     os.close(handle)
 
 
-def _mount_processes() -> bool:
-    """Show the processes of this shell alone; where the kernel refuses, there is no `/proc`."""
+def _mount_processes() -> None:
+    """Show the processes of this room alone. Without them nobody could count and weigh them."""
     os.mkdir(f"{PLACE}/proc")
-    try:
-        mount(b"proc", f"{PLACE}/proc".encode(), b"proc", NO_SETUID | NO_DEVICES | NO_EXEC)
-    except OSError:
-        return False
+    mount(b"proc", f"{PLACE}/proc".encode(), b"proc", NO_SETUID | NO_DEVICES | NO_EXEC)
     if _kernel() >= (6, 14):
         # A limit of this process namespace since then. Before, it was the machine's, and root
         # could have written it from in here.
@@ -138,7 +134,6 @@ def _mount_processes() -> bool:
             most.write(str(MOST_PROCESSES))
     flags = REMOUNT | BIND | READ_ONLY | NO_SETUID | NO_DEVICES | NO_EXEC
     mount(None, f"{PLACE}/proc".encode(), None, flags)
-    return True
 
 
 def _kernel() -> tuple[int, ...]:

@@ -58,20 +58,17 @@ ENVIRONMENT = {
 class Watch:
     """Counts and weighs what runs in the room."""
 
-    def __init__(self, order: dict[str, Any], *, processes: bool) -> None:
+    def __init__(self, order: dict[str, Any]) -> None:
         self._most = int(order["processes"])
         self._memory = int(order["memory_bytes"])
         self._least = _free(order["workspace"]) - int(order["disk_bytes"])
         self._workspace = str(order["workspace"])
-        self._processes = processes
         self._looks = 0
 
     def exceeded(self) -> str:
         """Return which limit is passed, or ""."""
         if _free(self._workspace) < self._least:
             return "disk"
-        if not self._processes:
-            return ""
         self._looks += 1
         running = [name for name in os.listdir("/proc") if name.isdigit()]
         if len(running) > self._most:
@@ -103,7 +100,7 @@ def _confined(order: dict[str, Any]) -> dict[str, Any]:
     if not inside or problem:
         return {"unavailable": f"namespaces: {problem}"}
     continue_inside()
-    processes = shell_root.enter(machine, order["workspace"])
+    shell_root.enter(machine, order["workspace"])
     os.chdir(os.path.join(order["workspace"], order["directory"]))
     for capability in range(CAPABILITIES):
         LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -127,7 +124,7 @@ def _confined(order: dict[str, Any]) -> dict[str, Any]:
             os.execve(shell, [shell, *arguments, "-c", order["command"]], environment)  # noqa: S606
         finally:
             os._exit(126)
-    return _wait(command, Watch(order, processes=processes))
+    return _wait(command, Watch(order))
 
 
 def _limit(order: dict[str, Any]) -> None:
