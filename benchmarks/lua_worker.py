@@ -18,7 +18,7 @@ from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL
-from micro_agi.sandbox.worker_channel import Worker
+from micro_agi.sandbox.worker_channel import READ_BYTES, Worker
 from micro_agi.security.context import root_context
 
 ROOT = root_context()
@@ -95,19 +95,19 @@ class Straight:
     def exchange(self, payload: bytes) -> bytes:
         """Send one request and return the answer's payload."""
         self._channel.sendall(struct.pack("<I", len(payload)) + payload)
-        data = self._channel.recv(1 << 18)
+        data = self._channel.recv(READ_BYTES)
         (length,) = struct.unpack_from("<I", data)
         while len(data) < length + 4:
-            data += self._channel.recv(1 << 18)
+            data += self._channel.recv(READ_BYTES)
         return data[4:]
 
     def times(self, unit: Unit, args: Sequence[Any], times: int) -> Times:
         """Return what calls take, encoding and decoding included."""
-        known: set[str] = set()
+        known: dict[str, int] = {}
         self._call(unit, args, known)
         return timed(lambda: self._call(unit, args, known), times)
 
-    def _call(self, unit: Unit, args: Sequence[Any], known: set[str]) -> Any:
+    def _call(self, unit: Unit, args: Sequence[Any], known: dict[str, int]) -> Any:
         payload = _request(unit, args).payload(known)
         return msgspec.msgpack.decode(self.exchange(payload))[1]
 
@@ -119,7 +119,7 @@ class Straight:
 
     def spin_and_kill(self) -> float:
         """Start an endless call, kill the worker; return milliseconds until its end shows."""
-        request = _request(SPIN, []).payload(set())
+        request = _request(SPIN, []).payload({})
         self._channel.sendall(struct.pack("<I", len(request)) + request)
         time.sleep(0.01)  # it spins by then
         start = time.perf_counter()
@@ -140,7 +140,6 @@ def _request(unit: Unit, args: Sequence[Any]) -> Request:
         op=CALL,
         unit=unit,
         args=msgspec.msgpack.encode(args),
-        count=len(args),
         now_ns=None,
         result_bytes=LIMITS.result_bytes,
     )

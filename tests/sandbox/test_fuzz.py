@@ -59,7 +59,7 @@ async def answered_with(pieces):
         json.dumps(call.args, allow_nan=False)
 
     host = {"print": HostFunction(run=say, module=ALWAYS, outside=False)}
-    request = Request(op=CALL, unit=UNIT, args=encode([]), count=0, now_ns=None, result_bytes=1)
+    request = Request(op=CALL, unit=UNIT, args=encode([]), now_ns=None, result_bytes=1)
     task = asyncio.create_task(rogue())
     try:
         places = NestedPlaces(1)

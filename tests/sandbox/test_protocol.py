@@ -42,7 +42,7 @@ def talk(*replies, host=None, granted=(), limits=None):
 
         unit = Unit(id="test:rogue", source="")
         request = Request(
-            op=CALL, unit=unit, args=encode([]), count=0, now_ns=None, result_bytes=1000
+            op=CALL, unit=unit, args=encode([]), now_ns=None, result_bytes=1000
         )
         now = loop.time()
         record = Frame(

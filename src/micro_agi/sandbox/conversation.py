@@ -23,7 +23,20 @@ from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.outstanding import NestedPlaces, Outstanding
 from micro_agi.sandbox.plain import NotPlain, plain
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, HOST, REFUSAL, RESULT, TURN
+from micro_agi.sandbox.wire import (
+    ANSWER,
+    ANSWERS,
+    ERROR,
+    FOUR,
+    HOST,
+    REFUSAL,
+    REQUEST,
+    RESULT,
+    SIX,
+    TURN,
+    U16,
+    U32,
+)
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,27 +65,28 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     args: bytes
     """Encoded list."""
-    count: int
-    """How many arguments: trailing nils count."""
     now_ns: int | None
     """What the clock says in a trial."""
     result_bytes: int
 
-    def payload(self, known: set[str]) -> bytes:
-        """Encode the message, with the definitions that a worker knowing `known` lacks."""
+    def payload(self, known: dict[str, int]) -> bytes:
+        """Encode the message, with the definitions of units that are not `known` by number."""
+        number = known.get(self.unit.hash)
+        if number is not None and self.now_ns is None:
+            return REQUEST.pack(FOUR, self.op, U16, number, U32, self.result_bytes) + self.args
         definitions = None
-        if self.unit.hash not in known:
-            units = self.unit.all_units()
-            definitions = [_definition(u) for h, u in units.items() if h not in known]
-            known.update(units)
-        raw = msgspec.Raw(self.args)
-        facts = (self.op, self.unit.hash, raw, self.count, self.now_ns, self.result_bytes)
-        return _encode((*facts, definitions))
+        if number is None:
+            new = {h: unit for h, unit in self.unit.all_units().items() if h not in known}
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+            definitions = [_definition(unit, known) for unit in new.values()]
+            number = known[self.unit.hash]
+        head = REQUEST.pack(SIX, self.op, U16, number, U32, self.result_bytes)
+        return head + self.args + _encode(self.now_ns) + _encode(definitions)
 
 
-def _definition(unit: Unit) -> list[Any]:
-    imports = [[alias, imported.hash] for alias, imported in unit.imports]
-    return [unit.hash, unit.id, unit.source, unit.method, list(unit.modules), imports]
+def _definition(unit: Unit, known: Mapping[str, int]) -> list[Any]:
+    imports = [[alias, known[imported.hash]] for alias, imported in unit.imports]
+    return [known[unit.hash], unit.id, unit.source, unit.method, list(unit.modules), imports]
 
 
 class _Watch:

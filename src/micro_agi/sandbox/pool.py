@@ -389,7 +389,6 @@ def _request(
         op=op,
         unit=unit,
         args=packed,
-        count=len(args),
         now_ns=context.trial.now_ns if context.trial is not None else None,
         result_bytes=limits.result_bytes,
     )

@@ -78,8 +78,8 @@ class Worker:
         self.tenant: Tenant | None = None
         self.at_rest = True
         """No call in flight: it may be reused."""
-        self.known: set[str] = set()
-        """Hashes of the units it has compiled."""
+        self.known: dict[str, int] = {}
+        """Numbers of the units it has compiled, by their hashes."""
         self.frame_length = 0
         """Bytes of the last complete message."""
         self.calls = 0

@@ -68,7 +68,7 @@ async def _call(attack: Attack, worker: Worker, wires: Tripwires) -> Outcome:
     limits, now = limits_of(attack), asyncio.get_running_loop().time()
     modules = tuple(attack.facts.get("modules", "").split())
     unit = Unit(id=f"attack:{attack.name}", source="", modules=modules)
-    request = Request(op=CALL, unit=unit, args=_encode([]), count=0, now_ns=None, result_bytes=1000)
+    request = Request(op=CALL, unit=unit, args=_encode([]), now_ns=None, result_bytes=1000)
     frame = Frame(
         unit=unit,
         context=make_context(attack),

@@ -100,8 +100,9 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     )
     # The first read or write of a stream asks fstat for a buffer size, which the filter
     # would punish; so the buffers are allocated here.
-    for stream in ("stdin", "stdout"):
-        runtime.execute(f'io.{stream}:setvbuf("full", {STDIO_BUFFER})'.encode())
+    runtime.execute(f'io.stdin:setvbuf("full", {STDIO_BUFFER})'.encode())
+    # A frame is written as one string, so each is one system call without being copied before.
+    runtime.execute(b'io.stdout:setvbuf("no")')
     runtime.execute(b"python = nil package.loaded.python = nil require = nil")
     prelude = (HERE / "prelude.lua").read_bytes()
     start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")

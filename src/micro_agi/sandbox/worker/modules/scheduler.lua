@@ -69,7 +69,7 @@ end
 local function turn(wait)
   local frame = core.turn(TURN, wait, queued, dropped)
   queued, queued_bytes, dropped = {}, 0, {}
-  local answers = core.exchange(frame)[2]
+  local _, answers = core.exchange(frame)
   for n = 1, #answers do
     local number, answer = answers[n][1], answers[n][2]
     local done = calls[number]
@@ -85,7 +85,7 @@ end
 function core.start(name, done, ...)
   if tasks.doom then error(tasks.doom.problem, 0) end
   local number = next_number
-  local request = core.request(REQUEST_BYTES, number, name, { ... }, select("#", ...))
+  local request = core.numbered(REQUEST_BYTES, number, name, { ... }, select("#", ...))
   if queued_bytes + #request > TURN_BYTES then turn(0) end
   next_number = number + 1
   calls[number], in_flight = done, in_flight + 1
