@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from benchmarks.echo import Times, timed
-from micro_agi.sandbox.conversation import Request
 from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import ALWAYS, HostCall, HostFunction
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL
 from micro_agi.sandbox.worker_channel import READ_BYTES, Worker

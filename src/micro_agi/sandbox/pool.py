@@ -4,7 +4,7 @@ Invariants: a worker serves one tenant and one call at a time; whatever it sends
 a call that is cancelled, stopped or misbehaves costs its worker, and nobody else anything. A
 nested call (`funcs.call`) never waits for a place in the pool, so a full pool cannot
 deadlock on itself; its depth is bounded instead, and more than one at a time for the same
-caller share a fixed number of places (`outstanding.NestedPlaces`).
+caller share a fixed number of places (`outstanding.Places`).
 
 Source: spec/sandbox.md 6; DESIGN 7.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
-from micro_agi.sandbox.conversation import Request, converse
+from micro_agi.sandbox.conversation import converse
 from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
@@ -24,7 +24,8 @@ from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.languages import LUA, Language, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
-from micro_agi.sandbox.outstanding import NestedPlaces
+from micro_agi.sandbox.outstanding import Places
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, CHECK
 from micro_agi.sandbox.worker_channel import Tenant, Worker
@@ -82,8 +83,8 @@ class Pool:
         self._others: dict[tuple[str, ...], Pool] = {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
-        self._places = asyncio.Semaphore(workers)
-        self._nested = NestedPlaces(workers)
+        self._places = Places(workers)
+        self._nested = Places(workers)
         self._spares: list[Worker] = []
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -152,17 +153,20 @@ class Pool:
             LimitReached: it used too much time, memory, output, depth or host calls.
             SandboxUnavailable: no worker could be started.
         """
-        if (pool := self._pool_for(unit)) is not self:
+        if unit.language != self._language.name:
+            pool = self._pool_for(unit)
             return await pool.call(unit, args, context=context, limits=limits, printed=printed)
         limits = limits or self._limits
         request = _request(CALL, unit, args, context, limits)
         frame = _frame(unit, context, limits)
+        nested = context.depth > 0
+        if not nested and not self._places.try_take():
+            await self._places.take()
         try:
-            if context.depth > 0:
-                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
-            async with self._places:
-                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
         finally:
+            if not nested:
+                self._places.release()
             if printed is not None and frame.printed:
                 printed(frame.printed)
 
@@ -178,14 +182,16 @@ class Pool:
             return
         request = _request(CHECK, unit, (), CHECKER, self._limits)
         frame = _frame(unit, CHECKER, self._limits)
+        await self._places.take()
         try:
-            async with self._places:
-                await self._in_a_worker(request, frame, keep_bytes=False)
+            await self._in_a_worker(request, frame, keep_bytes=False)
         except LimitReached:
             raise
         except ToolFailed as error:
             where = error.where or unit.id
             raise EntryInvalid(error.what, where=where, fix="correct the source") from error
+        finally:
+            self._places.release()
 
     def _pool_for(self, unit: Unit) -> "Pool":
         """Return the pool of a unit's language, made when it is first asked for."""
@@ -212,8 +218,6 @@ class Pool:
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
             server = self._server
-            # Waiting for a worker is not the call's fault.
-            _restart_clock(frame)
             try:
                 return await converse(
                     worker,
@@ -267,28 +271,31 @@ class Pool:
 
     def _give_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
-        worn = (
+        full = len(self._idle) + len(self._busy) >= self._workers
+        if worker.lost or not worker.at_rest or full or self._closed or self._worn(worker):
+            worker.kill("no longer needed")
+            return
+        worker.unused = False
+        self._idle.append(worker)
+        if self._idle_timer is None:
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
+
+    def _worn(self, worker: Worker) -> bool:
+        return (
             worker.calls >= self._language.retire_after_calls
             or worker.computed_s >= RETIRE_AFTER_S
             or len(worker.known) >= RETIRE_AFTER_UNITS
         )
-        full = len(self._idle) + len(self._busy) >= self._workers
-        if worker.lost or worn or full or self._closed or not worker.at_rest:
-            worker.kill("no longer needed")
-            return
-        loop = asyncio.get_running_loop()
-        worker.idle_since = loop.time()
-        self._idle.append(worker)
-        if self._idle_timer is None:
-            self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
 
     def _release_idle(self) -> None:
         """End workers that nobody used for a while; their memory goes with them."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_S
-        for worker in [w for w in self._idle if w.lost or w.idle_since <= oldest]:
+        for worker in [w for w in self._idle if w.lost or w.unused]:
             worker.kill("idle")
             self._idle.remove(worker)
+        for worker in self._idle:
+            worker.unused = True
+        loop = asyncio.get_running_loop()
         self._idle_timer = loop.call_later(IDLE_S, self._release_idle) if self._idle else None
 
     def _order_spares(self) -> None:
@@ -395,14 +402,4 @@ def _request(
 
 
 def _frame(unit: Unit, context: CallContext, limits: Limits) -> Frame:
-    return Frame(
-        unit=unit, context=context, limits=limits, granted=unit.granted, started=0.0, ends=0.0
-    )
-
-
-def _restart_clock(frame: Frame) -> None:
-    now = asyncio.get_running_loop().time()
-    frame.started = now
-    frame.ends = now + frame.limits.total_s
-    if frame.context.deadline is not None:
-        frame.ends = min(frame.ends, frame.context.deadline)
+    return Frame(unit=unit, context=context, limits=limits, granted=unit.granted)

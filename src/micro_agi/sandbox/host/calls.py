@@ -29,9 +29,10 @@ class Frame(msgspec.Struct, kw_only=True):
     limits: Limits
     granted: frozenset[str]
     """Modules of the unit and of everything it imports."""
-    started: float
-    """On the event loop's clock, like the next two."""
-    ends: float
+    started: float = 0.0
+    """On the event loop's clock, like the next two. Waiting for a worker does not count, nor do
+    the microseconds of an answer in place: `watch.Watch` sets it."""
+    ends: float = 0.0
     """When the total limit is reached."""
     waiting_since: float | None = None
     """When the host call in progress began."""
