@@ -14,12 +14,12 @@ from micro_agi.sandbox.failure import (
     split_position,
     tool_failed,
 )
-from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, answer
+from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, allowed, canned
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.outstanding import Outstanding, Places
 from micro_agi.sandbox.plain import NotPlain, plain
 from micro_agi.sandbox.request import Request
-from micro_agi.sandbox.watch import TotalReached, Watch
+from micro_agi.sandbox.watch import Watch
 from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, HOST, REFUSAL, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
@@ -78,15 +78,19 @@ async def converse(
                     # An honest worker has checked it already, and said so politely.
                     if worker.frame_length > request.result_bytes + FRAMING_BYTES:
                         raise NotPlain(f"a result of {worker.frame_length} bytes")
-                    result = plain(value, nesting=frame.limits.nesting, keep_bytes=keep_bytes)
+                    if type(value) is not str:
+                        value = plain(value, frame.limits.nesting, keep_bytes)
                     worker.at_rest = True
-                    return result
+                    return value
                 case [op, str(function), list(args)] if op == HOST and not (turns and turns.busy):
                     assert watch is not None, "made for any message but a result"
                     call = _host_call(function, args, frame, host)
-                    worker.send(await watch.waiting(_outcome(call, host)))
+                    watch.begin_wait()
+                    outcome = await _outcome(call, host)
+                    watch.end_wait()
+                    worker.send(outcome)
                 case [op, dict() as facts] if op == ERROR:
-                    failure = _failure(plain(facts, nesting=frame.limits.nesting), frame)
+                    failure = _failure(plain(facts, frame.limits.nesting), frame)
                     worker.at_rest = True
                     raise failure
                 case [op, int(wait_ns), list(requests), list(dropped)] if op == TURN:
@@ -94,7 +98,9 @@ async def converse(
                     if turns is None:
                         turns = _Turns(frame, host, places)
                     turns.take(requests, dropped, wait_ns)
-                    answers = await watch.waiting(turns.answers(wait_ns))
+                    watch.begin_wait()
+                    answers = await turns.answers(wait_ns)
+                    watch.end_wait()
                     worker.send(_encode((ANSWERS, answers)))
                 case _:
                     raise NotPlain("a message of an unknown shape")
@@ -104,8 +110,10 @@ async def converse(
     except WorkerLost as lost:
         interrupted = watch is not None and watch.interrupted
         raise _lost("wall" if interrupted else lost.reason, frame) from lost
-    except TotalReached as reached:
-        raise _lost("total", frame) from reached
+    except asyncio.CancelledError as cancelled:
+        if watch is None or not watch.ended_the_wait():
+            raise
+        raise _lost("total", frame) from cancelled
     finally:
         worker.calls += 1
         if watch is not None:
@@ -157,13 +165,9 @@ def _host_call(
     _count(frame)
     wants = host.get(function)
     keep = wants is not None and wants.keep_bytes
-    return HostCall(
-        function=function,
-        args=[plain(a, nesting=frame.limits.nesting, keep_bytes=keep) for a in args],
-        context=frame.context,
-        unit=frame.unit,
-        frame=frame,
-    )
+    nesting = frame.limits.nesting
+    args = [a if type(a) is str else plain(a, nesting, keep) for a in args]
+    return HostCall(function, args, frame.context, frame.unit, frame)
 
 
 def _count(frame: Frame) -> None:
@@ -179,7 +183,10 @@ def _count(frame: Frame) -> None:
 async def _outcome(call: HostCall, host: Mapping[str, HostFunction]) -> bytes:
     """Perform one host call; a failure of it is the guest's to handle."""
     try:
-        return _encode((ANSWER, await answer(call, host)))
+        function = allowed(call, host)
+        if function.outside and call.context.trial is not None:
+            return _encode((ANSWER, canned(call.function, call.context.trial)))
+        return _encode((ANSWER, await function.run(call)))
     except MicroAgiError as error:
         return _encode((REFUSAL, facts_of(error).as_dict()))
 

@@ -214,7 +214,8 @@ class Pool:
 
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
         alone = frame.unit.hash if self._language.one_unit else ""
-        tenant = Tenant(frame.context.session, frame.unit.privileged, alone)
+        # A plain tuple equals a `Tenant`, and is made in a tenth of the time.
+        tenant = (frame.context.session, frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
             server = self._server
@@ -242,7 +243,7 @@ class Pool:
                 self._give_back(worker)
         raise AssertionError("the second attempt returns or raises")
 
-    def _take_idle(self, tenant: Tenant) -> Worker | None:
+    def _take_idle(self, tenant: tuple[str, bool, str]) -> Worker | None:
         """Take the tenant's most recently used worker."""
         for position in range(len(self._idle) - 1, -1, -1):
             worker = self._idle[position]
@@ -253,7 +254,7 @@ class Pool:
                     return worker
         return None
 
-    async def _take_fresh(self, tenant: Tenant) -> Worker:
+    async def _take_fresh(self, tenant: tuple[str, bool, str]) -> Worker:
         """Take a worker that has served nobody yet."""
         if self._idle and len(self._idle) + len(self._busy) >= self._workers:
             self._idle.pop(0).kill("its place is needed")
@@ -262,7 +263,7 @@ class Pool:
             worker = self._spares.pop()
         if worker is None or worker.lost:
             worker = await self._fork()
-        worker.tenant = tenant
+        worker.tenant = Tenant(*tenant)
         self._busy.add(worker)
         if self._refill_timer is None:
             loop = asyncio.get_running_loop()

@@ -4,17 +4,9 @@ Time in host calls does not count as computing, but the total limit includes it.
 """
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
 
 from micro_agi.sandbox.host.calls import Frame
 from micro_agi.sandbox.worker_channel import Worker
-
-T = TypeVar("T")
-
-
-class TotalReached(Exception):
-    """The wait for a host function was ended by the total limit."""
 
 
 class Watch:
@@ -53,24 +45,18 @@ class Watch:
             # A host function kept the cancellation to itself.
             self._task.uncancel()
 
-    async def waiting(self, work: Awaitable[T]) -> T:
-        """Wait for the parent's part, which is no computing but within the total limit.
+    def begin_wait(self) -> None:
+        """Note that the parent has the turn: that is no computing, but within the total limit."""
+        self._frame.waiting_since = self._loop.time()
 
-        Raises: TotalReached.
-        """
-        frame, clock = self._frame, self._loop.time
-        frame.waiting_since = since = clock()
-        try:
-            return await work
-        except asyncio.CancelledError as cancelled:
-            if not self._ended_the_wait():
-                raise
-            raise TotalReached from cancelled
-        finally:
-            frame.waited_s += clock() - since
-            frame.waiting_since = None
+    def end_wait(self) -> None:
+        """Note that the worker has it again."""
+        frame = self._frame
+        assert frame.waiting_since is not None, "it began"
+        frame.waited_s += self._loop.time() - frame.waiting_since
+        frame.waiting_since = None
 
-    def _ended_the_wait(self) -> bool:
+    def ended_the_wait(self) -> bool:
         """Whether the cancellation that arrived is this timer's, and nobody else's too."""
         if not self._ended_a_wait:
             return False
