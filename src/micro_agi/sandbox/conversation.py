@@ -26,6 +26,12 @@ from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 _encode = msgspec.msgpack.Encoder().encode
 
 NS_PER_S = 1_000_000_000
+
+
+class LibrariesNeeded(Exception):
+    """The code needs a library that this worker lacks, and nothing has happened outside yet."""
+
+
 KINDS = frozenset(
     {
         *("NotFound", "AlreadyExists", "Invalid", "PermissionDenied", "Unavailable", "Internal"),
@@ -90,9 +96,9 @@ async def converse(
                     watch.end_wait()
                     worker.send(outcome)
                 case [op, dict() as facts] if op == ERROR:
-                    failure = _failure(plain(facts, frame.limits.nesting), frame)
+                    facts = plain(facts, frame.limits.nesting)
                     worker.at_rest = True
-                    raise failure
+                    raise _failure(facts, frame)
                 case [op, int(wait_ns), list(requests), list(dropped)] if op == TURN:
                     assert watch is not None, "made for any message but a result"
                     if turns is None:
@@ -247,6 +253,8 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
     """Build the error from what the worker reports about the failed call."""
     message = str(facts.get("message") or "the call failed")
     limit = facts.get("limit")
+    if limit == "libraries":
+        return _without_libraries(frame)
     if limit in ("memory", "result"):
         return _limit(str(limit), frame.unit.id, frame.limits)
     # Only Lua writes the position into the message.
@@ -264,6 +272,19 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
         what=what,
         where=position or str(facts.get("where") or frame.unit.id),
     )
+
+
+def _without_libraries(frame: Frame) -> ToolFailed:
+    """Build the error of code whose call cannot start again, as it had effects already.
+
+    Raises: LibrariesNeeded, if it can.
+    """
+    if frame.host_calls == 0:
+        raise LibrariesNeeded
+    message = "`json.validate` and the format `yaml` need a name that can be seen in the source"
+    facts = LuaFacts(kind="Unavailable", message=message, retryable=False)
+    fix = "write the name out: `json.validate(…)`, or a comment with the word `yaml`"
+    return tool_failed(facts, where=frame.unit.id, fix=fix)
 
 
 def _limit(limit: str, where: str, limits: Limits) -> ToolFailed:

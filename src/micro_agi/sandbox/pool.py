@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
-from micro_agi.sandbox.conversation import converse
+from micro_agi.sandbox.conversation import LibrariesNeeded, converse
 from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
-from micro_agi.sandbox.languages import LUA, Language, packages_asked
+from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.outstanding import Places
@@ -50,7 +50,8 @@ CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
 class Pool:
     """All workers of one runtime. `start` and `close` on the same event loop.
 
-    It runs Lua itself. The first unit in another language starts a pool for that one.
+    It runs Lua itself. The first unit that needs more (another language, or the libraries behind
+    some modules) starts a pool for that.
     """
 
     def __init__(
@@ -153,9 +154,11 @@ class Pool:
             LimitReached: it used too much time, memory, output, depth or host calls.
             SandboxUnavailable: no worker could be started.
         """
-        if unit.language != self._language.name:
+        if not self._language.runs(unit):
             pool = self._pool_for(unit)
-            return await pool.call(unit, args, context=context, limits=limits, printed=printed)
+            return await pool.call(
+                unit, args, context=context, limits=limits, keep_bytes=keep_bytes, printed=printed
+            )
         limits = limits or self._limits
         request = _request(CALL, unit, args, context, limits)
         frame = _frame(unit, context, limits)
@@ -164,11 +167,14 @@ class Pool:
             await self._places.take()
         try:
             return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+        except LibrariesNeeded:
+            pool = self._pool_for(unit)
         finally:
             if not nested:
                 self._places.release()
             if printed is not None and frame.printed:
                 printed(frame.printed)
+        return await pool.call(unit, args, context=context, limits=limits, keep_bytes=keep_bytes)
 
     async def check(self, unit: Unit) -> None:
         """Parse a unit, run its chunk and find its method, without calling it.
@@ -177,14 +183,17 @@ class Pool:
             EntryInvalid: it does not parse, its chunk fails, or the method is missing.
             LimitReached: the chunk alone used too much.
         """
-        if (pool := self._pool_for(unit)) is not self:
-            await pool.check(unit)
+        if not self._language.runs(unit):
+            await self._pool_for(unit).check(unit)
             return
         request = _request(CHECK, unit, (), CHECKER, self._limits)
         frame = _frame(unit, CHECKER, self._limits)
         await self._places.take()
         try:
             await self._in_a_worker(request, frame, keep_bytes=False)
+            return
+        except LibrariesNeeded:
+            pool = self._pool_for(unit)
         except LimitReached:
             raise
         except ToolFailed as error:
@@ -192,23 +201,27 @@ class Pool:
             raise EntryInvalid(error.what, where=where, fix="correct the source") from error
         finally:
             self._places.release()
+        await pool.check(unit)
 
     def _pool_for(self, unit: Unit) -> "Pool":
-        """Return the pool of a unit's language, made when it is first asked for."""
-        if unit.language == self._language.name:
-            return self
+        """Return the pool for a unit that this one cannot run, made when it is first asked for.
+
+        Raises: AssertionError when it is this one that should run it.
+        """
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
-        asked = packages_asked(unit)
+        lua = unit.language == LUA.name
+        assert not (lua and self._language.libraries), "it has all there is"
+        asked = packages_asked(unit) if not lua else ("libraries",)
         if asked not in self._others:
             self._others[asked] = Pool(
                 host=self._host,
-                limits=self._python,
+                limits=self._limits if lua else self._python,
                 workers=self._workers,
                 minimum=self._minimum,
                 without=self._without,
                 refused=self._refused,
-                language=python_language(asked),
+                language=LUA_LIBRARIES if lua else python_language(asked),
             )
         return self._others[asked]
 

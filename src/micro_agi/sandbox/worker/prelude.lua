@@ -27,6 +27,7 @@ local core = { too_large = "the result is too large" }
 -- a Python exception, which would lead to the interpreter's frames.
 local function accelerator(name)
   local call = settings[name]
+  if not call then return core.needs_libraries end
   return function(...)
     local ok, bytes = pcall(call, ...)
     if ok and type(bytes) == "string" then return bytes end
@@ -39,6 +40,14 @@ local function accelerator(name)
   end
 end
 core.accelerator = accelerator
+
+-- What the code wants needs a library that this worker was forked without: the parent starts
+-- the call again in a worker that has all. Nothing may happen in between.
+local LIBRARIES_NEEDED = "this needs a worker with libraries"
+function core.needs_libraries()
+  core.doom(LIBRARIES_NEEDED)
+  error(LIBRARIES_NEEDED, 0)
+end
 core.settings = { local_zone = settings.local_zone }
 
 settings["module.wire"](core)
@@ -109,20 +118,24 @@ core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
 base.channel = freeze(settings["module.channel"](core))
 settings["module.timers"](core)
-core.regexp = settings["module.text_regexp"](core)
-core.diff = settings["module.text_diff"](core)
-core.splitter = settings["module.text_splitter"](core)
-core.resolve_yaml = settings["module.yaml_word"](core)
-core.yaml_encode = settings["module.yaml_encode"](core)
-core.yaml_decode = settings["module.yaml_decode"](core)
+if settings.libraries then
+  core.regexp = settings["module.text_regexp"](core)
+  core.diff = settings["module.text_diff"](core)
+  core.splitter = settings["module.text_splitter"](core)
+  core.resolve_yaml = settings["module.yaml_word"](core)
+  core.yaml_encode = settings["module.yaml_encode"](core)
+  core.yaml_decode = settings["module.yaml_decode"](core)
+end
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract text yaml crypto expr]]
+local NAMES = "json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract"
+if settings.libraries then NAMES = NAMES .. " text yaml crypto expr" end
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
 end
 
+core.yaml = core.yaml or { encode = core.needs_libraries, decode = core.needs_libraries }
 base.payload = freeze(settings["module.payload"](core))
 
 local function absent(name)
@@ -227,9 +240,14 @@ local function report(limit, ok, first, second)
   if exchanging then exit(1, false) end
   -- What ended a coroutine ends the call, even if the main function caught it.
   if tasks.doom then ok, first = false, tasks.doom.problem end
+  local needed = tasks.doom and first == LIBRARIES_NEEDED
   -- Before anything else needs memory: the coroutines may have used all of it.
   if tasks.used then core.forget_tasks() end
-  if not ok then return fail_call(core.failure(first, "Internal")) end
+  if not ok then
+    local facts = core.failure(first, "Internal")
+    if needed then facts.limit = "libraries" end
+    return fail_call(facts)
+  end
   if first == nil and second ~= nil and (type(second) == "string" or error_state(second)) then
     return fail_call(core.failure(second, "Internal"))
   end

@@ -61,8 +61,10 @@ local function clock() return unpack_bytes("<i8", elapsed()) + skipped end
 
 local function doom(problem)
   if not tasks.doom then tasks.doom = { problem = problem } end
+  tasks.used = true
   count()
 end
+core.doom = doom
 
 ------------------------------------------------------------------------------- the parent
 -- Take a turn: nanoseconds to wait, -1 until something is finished, 0 not at all.
