@@ -1,6 +1,7 @@
 """What the sandbox benchmark asks of workers: through the pool, and straight on the socket."""
 
 import json
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -90,7 +91,8 @@ class Straight:
         self._worker = worker
         # The event loop stands still while this blocks, so nobody else reads.
         self._channel = worker._channel.dup()
-        self._channel.setblocking(True)
+        # Of the socket, not of this descriptor; the pool's end is not used any more.
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bytes(16))
 
     def exchange(self, payload: bytes) -> bytes:
         """Send one request and return the answer's payload."""
