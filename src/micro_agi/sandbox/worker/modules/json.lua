@@ -8,7 +8,7 @@ local find, sub, byte, gsub, format, match, rep = string.find, string.sub, strin
 local concat, sort, number_type, floor, huge = table.concat, table.sort, math.type, math.floor, math.huge
 local utf8_len, utf8_char, unpack_bytes = utf8.len, utf8.char, string.unpack
 local maxinteger, mininteger = math.maxinteger, math.mininteger
-local marks, fail = core.marks, core.fail
+local marks, fail, new_map = core.marks, core.fail, core.new_map
 
 local MAX_ENCODED_DEPTH, MAX_DECODED_DEPTH = 129, 128
 
@@ -377,9 +377,10 @@ end
 
 -- Five bytes before each name say that a pair is a tuple of two, and a text first.
 local function read_object(s, at, depth)
-  local map, nulls = {}, nil
+  local nulls
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
+  local map = new_map(count)
   for _ = 1, count do
     local name, value
     name, code, at = unpack_bytes("<s4B", s, at + 5)
@@ -394,7 +395,7 @@ local function read_object(s, at, depth)
     end
     map[name] = value
   end
-  if next(map) == nil then marks.objects[map] = true end
+  if (nulls or count == 0) and next(map) == nil then marks.objects[map] = true end
   return map, code, at
 end
 

@@ -211,8 +211,19 @@ local function take_list(s, at, count)
   return list, at, count
 end
 
+-- An empty map with room for so many entries: to grow step by step takes longer than to fill.
+-- Assigning nil in a constructor reserves and stores nothing.
+function core.new_map(count)
+  if count < 2 then return {} end
+  if count == 2 then return { a = nil, b = nil } end
+  if count <= 4 then return { a = nil, b = nil, c = nil, d = nil } end
+  if count <= 8 then return { a = nil, b = nil, c = nil, d = nil, e = nil } end
+  return { a = nil, b = nil, c = nil, d = nil, e = nil, f = nil, g = nil, h = nil, i = nil }
+end
+local new_map = core.new_map
+
 local function take_map(s, at, count)
-  local map = {}
+  local map = new_map(count)
   for _ = 1, count do
     local key
     key, at = take(s, at)
