@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.wire import CALL
+from micro_agi.sandbox.wire import CALL, HEADER, REQUEST
 from micro_agi.sandbox.worker_channel import READ_BYTES, Worker
 from micro_agi.security.context import root_context
 
@@ -94,24 +93,22 @@ class Straight:
         # Of the socket, not of this descriptor; the pool's end is not used any more.
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bytes(16))
 
-    def exchange(self, payload: bytes) -> bytes:
-        """Send one request and return the answer's payload."""
-        self._channel.sendall(struct.pack("<I", len(payload)) + payload)
-        data = self._channel.recv(READ_BYTES)
-        (length,) = struct.unpack_from("<I", data)
-        while len(data) < length + 4:
-            data += self._channel.recv(READ_BYTES)
-        return data[4:]
-
     def times(self, unit: Unit, args: Sequence[Any], times: int) -> Times:
         """Return what calls take, encoding and decoding included."""
         known: dict[str, int] = {}
-        self._call(unit, args, known)
-        return timed(lambda: self._call(unit, args, known), times)
+        self._exchange(_request(unit, args).payload(known))
+        encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+        head = _request(unit, []).payload(known)[: REQUEST.size]
+        return timed(lambda: decode(self._exchange(head + encode(args)))[1], times)
 
-    def _call(self, unit: Unit, args: Sequence[Any], known: dict[str, int]) -> Any:
-        payload = _request(unit, args).payload(known)
-        return msgspec.msgpack.decode(self.exchange(payload))[1]
+    def _exchange(self, payload: bytes) -> bytes:
+        """Send one request and return the answer's payload."""
+        self._channel.send(HEADER.pack(len(payload)) + payload)
+        data = self._channel.recv(READ_BYTES)
+        (length,) = HEADER.unpack_from(data)
+        while len(data) < length + HEADER.size:
+            data += self._channel.recv(READ_BYTES)
+        return data[HEADER.size :]
 
     @property
     def pid(self) -> int:
@@ -122,7 +119,7 @@ class Straight:
     def spin_and_kill(self) -> float:
         """Start an endless call, kill the worker; return milliseconds until its end shows."""
         request = _request(SPIN, []).payload({})
-        self._channel.sendall(struct.pack("<I", len(request)) + request)
+        self._channel.sendall(HEADER.pack(len(request)) + request)
         time.sleep(0.01)  # it spins by then
         start = time.perf_counter()
         self._worker.kill("measured")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import sandbox_parent
 from benchmarks.compare import Size
-from benchmarks.echo import PythonEcho, Times, c_to_c, compiled, timed
+from benchmarks.echo import LUA_ECHO, Echo, Times, c_to_c, compiled, timed
 from benchmarks.lua_worker import (
     ADD,
     ASK,
@@ -60,8 +60,12 @@ def rows(server: Server, size: Size) -> list[Row]:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
-        with tempfile.TemporaryDirectory(prefix="micro-agi-") as folder, PythonEcho() as echo:
-            warm = asyncio.run(_warm(echo, compiled(Path(folder)), size))
+        with (
+            tempfile.TemporaryDirectory(prefix="micro-agi-") as folder,
+            Echo() as echo,
+            Echo(LUA_ECHO) as lua_echo,
+        ):
+            warm = asyncio.run(_warm(echo, lua_echo, compiled(Path(folder)), size))
         once = asyncio.run(_once(size))
         per_s = asyncio.run(_per_s(size, cores))
     finally:
@@ -76,7 +80,7 @@ def rows(server: Server, size: Size) -> list[Row]:
     ]
 
 
-async def _warm(echo: PythonEcho, program: Path | None, size: Size) -> Rounds:
+async def _warm(echo: Echo, lua_echo: Echo, program: Path | None, size: Size) -> Rounds:
     """Measure in turn what happens thousands of times in a session."""
     times = size.turns * 20 + WARM_UP
     async with fork_server() as server, pool() as full, pool(WEAKEST) as weak:
@@ -84,6 +88,7 @@ async def _warm(echo: PythonEcho, program: Path | None, size: Size) -> Rounds:
         jobs: dict[str, Callable[[], Awaitable[Times]]] = {
             "straight": _later(lambda: worker.times(ADD, ARGS, times)[WARM_UP:]),
             "echo": _later(lambda: echo.round_trips(times)[WARM_UP:]),
+            "lua echo": _later(lambda: lua_echo.round_trips(times)[WARM_UP:]),
             "api": lambda: _after_warm_up(full, times),
             "host": lambda: _host_call_times(full, size),
             "sum": lambda: api_times(full, SUM_SQUARES, [10_000], size.turns),
@@ -244,7 +249,10 @@ def _p99(rounds: list[Times]) -> float:
 
 
 def _limit_rows(warm: Rounds) -> list[Row]:
-    found = [absolute("limit: Python to Python echo", _p50(warm["echo"]), "µs")]
+    found = [
+        absolute("limit: Python to Python echo", _p50(warm["echo"]), "µs"),
+        absolute("limit: Python to Lua echo", _p50(warm["lua echo"]), "µs"),
+    ]
     if "c" in warm:
         found.insert(0, absolute("limit: C to C", _p50(warm["c"]), "µs"))
     return found
