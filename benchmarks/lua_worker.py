@@ -13,6 +13,7 @@ import msgspec
 from benchmarks.echo import Times, timed
 from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import ALWAYS, HostCall, HostFunction
+from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.request import Request
@@ -145,9 +146,9 @@ def _request(unit: Unit, args: Sequence[Any]) -> Request:
 
 
 @asynccontextmanager
-async def fork_server():
+async def fork_server(language: Language = LUA):
     """Start a zygote for as long as the block lasts."""
-    server = await ForkServer.start(LIMITS, minimum="D")
+    server = await ForkServer.start(LIMITS, minimum="D", language=language)
     try:
         yield server
     finally:

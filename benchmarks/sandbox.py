@@ -39,6 +39,7 @@ from benchmarks.lua_worker import (
 from benchmarks.processes import memory_mb
 from benchmarks.server import Server
 from benchmarks.table import Row, absolute, ratio
+from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language
 from micro_agi.sandbox.pool import Pool
 
 TITLE = "sandbox: calls into locked workers (limits: C to C, Python echo)"
@@ -164,7 +165,7 @@ def _monty_jobs(size: Size) -> Mapping[str, Callable[[], Awaitable[Times]]]:
 
 async def _once(size: Size) -> Once:
     """Measure what happens once in the life of a worker or a zygote, in milliseconds."""
-    names = ("zygote", "fork", "spare", "kill")
+    names = ("zygote", "libraries", "fork", "spare", "kill")
     found: Once = {name: [] for name in names}
     for _ in range(size.starts):
         start = time.perf_counter()
@@ -175,6 +176,9 @@ async def _once(size: Size) -> Once:
             worker.times(ADD, ARGS, 0)
             found["fork"].append(_ms_since(start))
             worker.close()
+        start = time.perf_counter()
+        async with fork_server(LUA_LIBRARIES):
+            found["libraries"].append(_ms_since(start))
     async with pool() as opened:
         for number in range(size.starts * 3):
             await _spares(opened)
@@ -183,7 +187,8 @@ async def _once(size: Size) -> Once:
             await opened.call(ADD, ARGS, context=context)
             found["spare"].append(_ms_since(start))
     found["kill"] = await _kill_times(size)
-    found["memory"] = [await _idle_mb()]
+    found["memory"] = [await _idle_mb(LUA)]
+    found["memory with libraries"] = [await _idle_mb(LUA_LIBRARIES)]
     return found
 
 
@@ -204,9 +209,9 @@ async def _kill_times(size: Size) -> Times:
     return taken
 
 
-async def _idle_mb() -> float:
+async def _idle_mb(language: Language) -> float:
     """Return the proportional memory of one of many idle workers."""
-    async with fork_server() as server:
+    async with fork_server(language) as server:
         workers = [
             Straight(await server.fork(frame_bytes=LIMITS.frame_bytes)) for _ in range(IDLE_WORKERS)
         ]
@@ -316,6 +321,7 @@ def _per_s_rows(per_s: Mapping[str, float]) -> list[Row]:
 def _once_rows(once: Once) -> list[Row]:
     return [
         absolute("zygote ready", statistics.median(once["zygote"]), "ms", goal=60),
+        absolute("zygote with libraries ready", statistics.median(once["libraries"]), "ms"),
         absolute("fork, lock, load, first call", statistics.median(once["fork"]), "ms", goal=2.5),
         absolute(
             "first call of a session, from a spare",
@@ -325,6 +331,7 @@ def _once_rows(once: Once) -> list[Row]:
         ),
         absolute("kill of a busy worker seen", statistics.median(once["kill"]), "ms", goal=3),
         absolute(f"memory of one of {IDLE_WORKERS} idle workers", once["memory"][0], "MB", goal=2),
+        absolute("the same with libraries", once["memory with libraries"][0], "MB"),
     ]
 
 
