@@ -30,6 +30,7 @@ from micro_agi.messages import (
 )
 from micro_agi.values import nearest
 
+TEXT_TOOL_CALLS = "text_tool_calls"
 CHOICES = ("auto", "any", "required", "none")
 
 
@@ -112,6 +113,7 @@ class Runner:
                     temperature=spec.temperature,
                     thinking_effort=spec.thinking_effort,
                     tool_choice=tool_call or "auto",
+                    text_tool_calls=self._reads_text(),
                 ),
             )
         )
@@ -165,6 +167,11 @@ class Runner:
         )
         response = await self.send(prepared, on_event)
         return replace(response, memory_prompt=memory)
+
+    def _reads_text(self) -> bool:
+        """Return whether calls in the model's text count: the agent says, else the model."""
+        usual = self.card.options.get(TEXT_TOOL_CALLS, False)
+        return self.compiled.options.get(TEXT_TOOL_CALLS, usual) is True
 
     async def _system(self, context: Mapping[str, Any], on_event: OnEvent) -> str:
         """Return the system prompt of one step."""

@@ -12,14 +12,14 @@ DESIGN 10, 12.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
-from micro_agi.agent.step import Response
-from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed
+from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed, ToolInterrupted
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -37,12 +37,15 @@ from micro_agi.messages import (
     ToolLoaded,
     ToolSpec,
     TurnFinished,
+    TurnResumed,
     TurnStarted,
     Usage,
 )
+from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
+from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
 from micro_agi.tools.results import MARK, READ_RESULT
@@ -50,8 +53,11 @@ from micro_agi.tools.results import MARK, READ_RESULT
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False, later=False)`."""
 
-Delegate = Callable[["Turn", ToolCall, ToolSpec], Awaitable[ToolCallFinished]]
+Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
+
+End = tuple[Outcome, str]
+"""How a turn ends, and its answer."""
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
@@ -83,8 +89,8 @@ class Turn:
     calls: int = 0
     truncated: int = 0
     asked_at: float = 0.0
-    effects: bool = False
-    """Whether a call of the newest step may have had an effect outside."""
+    effects: frozenset[str] = frozenset()
+    """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
@@ -95,11 +101,33 @@ class Turn:
         agent = self.agent.get_current_agent().compiled.spec.id
         started = TurnStarted(turn=self.context.turn, message=user, agent=agent)
         await self.commit([started], later=True)
+        return await self._finish(self._loop())
+
+    async def resume(self, left: Unfinished) -> TurnFinished:
+        """Go on with a turn that was cut off: nothing committed is done again.
+
+        Calls without an outcome run (again) where that repeats no effect; of the others the
+        model is told that their outcome is unknown.
+        """
+        self.steps, self.calls, self.truncated = left.steps, left.calls, left.truncated
+        self.usage, self.cost_usd, self.failures = left.usage, left.cost_usd, left.failures
+        self.effects = frozenset(p.call.id for p in left.pending if not p.intent.replayable)
+        runs = {p.call.id: self._may_run(p) for p in left.pending}
+        resumed = TurnResumed(
+            turn=self.context.turn,
+            again=tuple(call_id for call_id, may_run in runs.items() if may_run),
+            unknown=tuple(call_id for call_id, may_run in runs.items() if not may_run),
+        )
+        await self.commit([resumed])
+        return await self._finish(self._go_on(left))
+
+    async def _finish(self, work: Coroutine[Any, Any, End]) -> TurnFinished:
+        """Do the turn's work within its time, and commit how it ended."""
         outcome: Outcome
         text = ""
         try:
             async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
-                outcome, text = await self._loop()
+                outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
         except TimeoutError:
@@ -121,27 +149,47 @@ class Turn:
         await self.commit([finished])
         return finished
 
-    async def _loop(self) -> tuple[Outcome, str]:
+    async def _go_on(self, left: Unfinished) -> End:
+        """Do what the last reply of a turn that was cut off still asks for, then go on."""
+        end = await self._act(left.last, left.pending) if left.last else None
+        return end or await self._loop()
+
+    async def _loop(self) -> End:
         while True:
             hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             if hit is not None:
                 await self.commit([hit])
                 return "limit_reached", ""
-            response = await self._step()
-            if response.truncated:
-                self.truncated += 1
-                if self.truncated > MAX_TRUNCATED:
-                    limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
-                    await self.commit([limit])
-                    return "limit_reached", response.result
-            elif response.message.tool_calls:
-                await self._call_tools(response.message.tool_calls)
-            else:
-                await self._compact(response, running=False)
-                return "answered", response.result
-            await self._compact(response, running=True)
+            end = await self._act(await self._step())
+            if end is not None:
+                return end
 
-    async def _step(self) -> Response:
+    async def _act(
+        self, step: StepFinished, pending: Sequence[Pending] | None = None
+    ) -> End | None:
+        """Do what a reply asks for; return the turn's end if that is it.
+
+        `pending` are the calls to make when it is not all of them.
+        """
+        calls = step.message.tool_calls
+        if step.truncated:
+            self.truncated += 1
+            if self.truncated > MAX_TRUNCATED:
+                limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
+                await self.commit([limit])
+                return "limit_reached", step.message.text
+        elif calls and pending is None:
+            self.calls += len(calls)
+            await self._call_tools(calls)
+        elif calls:
+            await self._call_tools(calls, pending)
+        else:
+            await self._compact(step.usage, running=False)
+            return "answered", step.message.text
+        await self._compact(step.usage, running=True)
+        return None
+
+    async def _step(self) -> StepFinished:
         runner = self.agent.get_current_agent()
         memory = await runner.recall(
             self.conversation.messages, context=self.context.values, on_event=self.show
@@ -177,19 +225,23 @@ class Turn:
         # turn's end.
         calls = response.message.tool_calls
         intents = [self.caller.started(call, runner.tools) for call in calls]
-        effects = not all(intent.replayable for intent in intents)
-        await self.commit([finished, *intents], durable=effects, later=not intents)
+        effects = frozenset(i.call_id for i in intents if not i.replayable)
+        await self.commit([finished, *intents], durable=bool(effects), later=not intents)
         self.effects = effects
-        return response
+        return finished
 
-    async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
+    async def _call_tools(
+        self, calls: Sequence[ToolCall], pending: Sequence[Pending] | None = None
+    ) -> None:
         """Run the calls of one step, whose intents are committed, and commit their results.
 
-        The calls run together; the results are in call order.
+        The calls run together; the conversation has their results in call order.
         """
         tools = self.agent.get_current_agent().tools
-        self.version_before = self.registry.version
-        self.calls += len(calls)
+        left = {p.call.id: p for p in pending or ()}
+        making = calls if pending is None else [p.call for p in pending]
+        # Of calls that were cut off nobody knows what they wrote before.
+        self.version_before = self.registry.version if pending is None else -1
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
         alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
@@ -199,16 +251,30 @@ class Turn:
                 return _skipped(call)
             if self.failures[_identity(call)] >= REPEATS_TOLD:
                 return _repeated(call)
-            spec = tools.get(call.name)
+            spec, cut_off = tools.get(call.name), left.get(call.id)
+            if cut_off is not None and not self._may_run(cut_off):
+                return _interrupted(cut_off, self._written(call))
             if spec is not None and spec.delegate:
                 # Not through the gate: its own calls will need places there.
-                return await self.delegate(self, call, spec)
+                return await self.delegate(self, call, spec, cut_off.nested if cut_off else ())
             async with gate:
                 return await self.caller.run(
                     call, tools, context, approvals=self.approvals, emit=self._emit
                 )
 
-        tasks = [asyncio.create_task(run(call)) for call in calls]
+        running = {call.id for call in making}
+
+        async def run_and_keep(call: ToolCall) -> ToolCallFinished | None:
+            """Return a result that may wait for the others; commit one that may not."""
+            result = await run(call)
+            running.discard(call.id)
+            if not running or call.id not in self.effects:
+                return result
+            # Its effect happened, and the others may take long: it must not be forgotten.
+            await self.commit(await self._record(call, result))
+            return None
+
+        tasks = [asyncio.create_task(run_and_keep(call)) for call in making]
         try:
             results = await asyncio.gather(*tasks)
         except BaseException:
@@ -216,12 +282,19 @@ class Turn:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # Those that ended before the cancellation had their effect: keep their outcome.
-            await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
+            ended = [t.result() for t in tasks if not t.cancelled() and _ended(t)]
+            await self.commit([result for result in ended if result is not None])
             raise
-        recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
+        waiting = [(c, r) for c, r in zip(making, results, strict=True) if r is not None]
+        recorded = [await self._record(call, result) for call, result in waiting]
         # What had an effect outside must not be forgotten; the rest may run again.
         events = [event for events in recorded for event in events]
         await self.commit(events, later=not self.effects)
+
+    def _may_run(self, pending: Pending) -> bool:
+        """Whether a call that was cut off runs (again): a delegate goes on where it was."""
+        spec = self.agent.get_current_agent().tools.get(pending.call.name)
+        return pending.may_run or (spec is not None and bool(spec.delegate))
 
     def step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique.
@@ -251,9 +324,6 @@ class Turn:
 
     def _created(self, call: ToolCall) -> list[AnyEvent]:
         """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
-        if self.registry.version == self.version_before:
-            return []
-        key = call_key(self.step_context(), call)
         return [
             ToolCreated(
                 call_id=call.id,
@@ -262,9 +332,16 @@ class Turn:
                 updated=change.kind == "entry.update",
                 report=dict(version.report),
             )
-            for version in self.registry.versions_of_call(self.context.session, key)
+            for version in self._written(call)
             for change in version.operations
         ]
+
+    def _written(self, call: ToolCall) -> Sequence[Version]:
+        """Return the registry's versions that one call of the newest step wrote."""
+        if self.registry.version == self.version_before:
+            return ()
+        key = call_key(self.step_context(), call)
+        return self.registry.versions_of_call(self.context.session, key)
 
     async def _load(
         self, call: ToolCall, result: ToolCallFinished
@@ -298,12 +375,12 @@ class Turn:
         name = next(t.name for t in runner.compiled.tools if t.id == wanted)
         return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
 
-    async def _compact(self, response: Response, *, running: bool) -> None:
+    async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = self.agent.get_current_agent()
-        if self.compressor.due(response.tokens, runner.card):
+        if self.compressor.due(usage, runner.card):
             await self.commit([])  # summarising takes seconds: what waits is committed before
             event = await self.compressor.compact(
-                self.conversation, response.tokens, runner.card, running=running
+                self.conversation, usage, runner.card, running=running
             )
             if event is not None:
                 await self.commit([event])
@@ -327,7 +404,7 @@ def _identity(call: ToolCall) -> tuple[str, str]:
     return (call.name, call.arguments)
 
 
-def _ended(task: "asyncio.Task[ToolCallFinished]") -> bool:
+def _ended(task: "asyncio.Task[Any]") -> bool:
     return task.done() and task.exception() is None
 
 
@@ -338,6 +415,18 @@ def _skipped(call: ToolCall) -> ToolCallFinished:
         fix="call it again in the next step if it is still needed",
     )
     return failed_call(call, "", error)
+
+
+def _interrupted(pending: Pending, written: Sequence[Version]) -> ToolCallFinished:
+    """Return the result of a call that was cut off and must not be repeated."""
+    entries = [f"{c.entry_id} (version {v.id})" for v in written for c in v.operations]
+    error = ToolInterrupted(
+        "interrupted, outcome unknown"
+        + (f"; before that it had written {', '.join(entries)}" if entries else ""),
+        where=f"tool call {pending.call.id}",
+        fix="find out what it did before you call it again",
+    )
+    return failed_call(pending.call, pending.intent.tool, error)
 
 
 def _repeated(call: ToolCall) -> ToolCallFinished:

@@ -113,6 +113,8 @@ def card_at_server(name: str, catalogue: Catalogue, served: ServedModel | None) 
         max_tokens=window or UNKNOWN_WINDOW,
         provider=OPENAI_COMPATIBLE,
         provider_model=served.name if served else name,
+        # Small local models fall back to writing calls as text.
+        options={"text_tool_calls": True},
     )
 
 

@@ -39,6 +39,8 @@ class ModelOptions:
     """0 to 100; None takes the model card's."""
     tool_choice: str = "auto"
     """`auto`, `any` (or `required`), `none`, or the name of a tool."""
+    text_tool_calls: bool = False
+    """Calls in the text count when the reply has none of its own."""
     user: str = ""
     """Whom the provider should see as the end user."""
     timeout_s: float = 600.0
@@ -57,6 +59,8 @@ class ModelRequest:
     system: str
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
+    text_tools: tuple[ToolSpec, ...] = ()
+    """Tools that the model may call in its text: `text_calls.in_words` fills this."""
     options: ModelOptions = ModelOptions()
 
 

@@ -26,10 +26,12 @@ from micro_agi.security.context import CallContext
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.results import Results
-from micro_agi.values import canonical_json, nearest
+from micro_agi.values import canonical_json, content_hash, nearest
 
 Emit = Callable[[AnyEvent], Awaitable[None]]
 MAX_VIOLATIONS = 20
+IDEMPOTENCY_KEY = "idempotency_key"
+"""In what `ctx` shows to a tool that its operator calls idempotent."""
 
 
 class ToolCaller:
@@ -71,6 +73,7 @@ class ToolCaller:
             arguments=arguments,
             tool_hash=entry.hash,
             replayable=self._functions.replayable(entry),
+            idempotent=self._functions.idempotent(entry),
         )
 
     async def run(
@@ -130,6 +133,10 @@ class ToolCaller:
         emit: Emit,
         printed: Callable[[str], None],
     ) -> Any:
+        if call.problem:
+            raise ArgumentsInvalid(
+                call.problem, where=f"tool call {call.id}", fix="write the call again"
+            )
         spec = tools.get(call.name)
         if spec is None:
             near = nearest(call.name, tools) or sorted(tools)[:8]
@@ -144,12 +151,19 @@ class ToolCaller:
             spec.id,
             [arguments],
             context.narrowed(
-                call_id=call_key(context, call), values={**context.values, **spec.context}
+                call_id=call_key(context, call),
+                values={**context.values, **spec.context, **self._once(spec, call, context)},
             ),
             approvals=approvals,
             emit=emit,
             printed=printed,
         )
+
+    def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> dict[str, str]:
+        """Return the key under which a call of an idempotent tool runs, however often."""
+        if not self._functions.idempotent(self._functions.registry.get(spec.id)):
+            return {}
+        return {IDEMPOTENCY_KEY: content_hash([context.session, call_key(context, call)])[:32]}
 
     def validate(self, spec: ToolSpec, arguments: Any) -> None:
         """Check arguments against a tool's schema.
