@@ -42,6 +42,7 @@ from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
@@ -93,6 +94,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    zygotes: KeptZygotes | None = field(default_factory=current)
+    """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
 
 class Runtime:
@@ -202,6 +205,7 @@ class Runtime:
             workers=settings.workers,
             minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
             refused=refused,
+            kept=parts.zygotes,
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)
@@ -213,7 +217,7 @@ class Runtime:
         self.models = Models(
             ModelParts(
                 settings=settings,
-                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
                 client=self.client,
                 database=self.database,
                 ask=self._ask,
@@ -371,7 +375,6 @@ class Runtime:
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
             ),
-            allow_hosts=settings.allow_hosts,
         )
 
 
@@ -387,6 +390,10 @@ def _not_honoured(project: Project) -> list[str]:
     return said
 
 
-def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
-    """Return the models of a snapshot as plain values."""
-    return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

@@ -47,6 +47,8 @@ class AgentContext:
         self._offer = DelegateTools()
         self._inline: Mapping[str, Any] | None = None
         self._runner: Runner | None = None
+        self._authority: tuple[int, AgentSpec, CallContext] | None = None
+        """The registry's version and the agent that the newest authority was collected for."""
 
     def add_tools(self, specs: Any) -> "AgentContext":
         """Add one tool or a list of them, by id or map; they count from the next load on.
@@ -169,13 +171,18 @@ class AgentContext:
         }
 
     def authority(self, spec: AgentSpec) -> CallContext:
-        """Return the context that functions of an agent's traits run with: the agent's own."""
-        parts = self._parts
-        return CallContext(
-            actor=agent_actor(spec),
-            scope=agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts),
-            agent=spec.id,
-        )
+        """Return what an agent may do now, as the context of its turns and its traits' functions.
+
+        Collected anew when the registry or the agent changed.
+        Raises: EntryNotFound for a policy that its entry names and that does not exist.
+        """
+        parts, known = self._parts, self._authority
+        version = parts.registry.version
+        if known is None or known[0] != version or known[1] is not spec:
+            scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
+            context = CallContext(actor=agent_actor(spec), scope=scope, agent=spec.id)
+            known = self._authority = (version, spec, context)
+        return known[2]
 
     async def _compile(self, spec: AgentSpec, snapshot: Snapshot) -> CompiledAgent:
         return await compile_agent(

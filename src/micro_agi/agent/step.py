@@ -6,6 +6,7 @@ Source: spec/agent.md 3.2, the parts that issue 2 needs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -79,6 +80,25 @@ class Runner:
         self._gateway = gateway
         self._call = call
         self._now = now
+        self._options = ModelOptions(
+            max_tokens=compiled.spec.max_tokens,
+            temperature=compiled.spec.temperature,
+            thinking_effort=compiled.spec.thinking_effort,
+            text_tool_calls=self._reads_text(),
+        )
+        """One object for all steps: providers keep what they encoded from it."""
+
+    def ready(self) -> None:
+        """Encode now what all requests of this agent have in common, its tools above all."""
+        request = ModelRequest(
+            model=self.card,
+            system=self.compiled.system,
+            messages=(),
+            tools=self.compiled.tools,
+            options=self._options,
+        )
+        with suppress(MicroAgiError):  # the first step meets it again, and says so
+            self._gateway.prepare(request)
 
     async def prepare(
         self,
@@ -101,20 +121,16 @@ class Runner:
                 where="tool_call",
                 fix=f"use one of: {near}",
             )
-        spec = self.compiled.spec
+        options = self._options
+        if tool_call not in (None, options.tool_choice):
+            options = replace(options, tool_choice=tool_call)
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
                 system=await self._system(context or {}, on_event),
                 messages=messages,
                 tools=self.compiled.tools,
-                options=ModelOptions(
-                    max_tokens=spec.max_tokens,
-                    temperature=spec.temperature,
-                    thinking_effort=spec.thinking_effort,
-                    tool_choice=tool_call or "auto",
-                    text_tool_calls=self._reads_text(),
-                ),
+                options=options,
             )
         )
 
