@@ -13,11 +13,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
 from micro_agi.sandbox.conversation import LibrariesNeeded, converse
-from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
@@ -26,7 +23,7 @@ from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language, packages_a
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.outstanding import Places
-from micro_agi.sandbox.request import Request
+from micro_agi.sandbox.request import Request, request_for
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, CHECK
 from micro_agi.sandbox.worker_channel import Tenant, Worker
@@ -42,7 +39,6 @@ RETIRE_AFTER_S = 30.0
 """Half of the worker's own CPU limit, so that limit never hits an innocent call."""
 RETIRE_AFTER_UNITS = 256
 
-_encode = msgspec.msgpack.Encoder().encode
 
 CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
 """For running a chunk without calling it: nothing is allowed, nothing reaches outside."""
@@ -164,7 +160,7 @@ class Pool:
                 unit, args, context=context, limits=limits, keep_bytes=keep_bytes, printed=printed
             )
         limits = limits or self._limits
-        request = _request(CALL, unit, args, context, limits)
+        request = request_for(CALL, unit, args, context, limits)
         frame = _frame(unit, context, limits)
         nested = context.depth > 0
         if not nested and not self._places.try_take():
@@ -190,7 +186,7 @@ class Pool:
         if not self._language.runs(unit):
             await self._pool_for(unit).check(unit)
             return
-        request = _request(CHECK, unit, (), CHECKER, self._limits)
+        request = request_for(CHECK, unit, (), CHECKER, self._limits)
         frame = _frame(unit, CHECKER, self._limits)
         await self._places.take()
         try:
@@ -391,33 +387,6 @@ def switched_off(level: str, escaped: str) -> SandboxUnavailable:
         f"isolation level {level} is switched off: it failed `micro-agi doctor --prove`",
         where=f"escaped: {escaped}",
         fix="report it; update the kernel or micro-agi, then run `micro-agi doctor --prove`",
-    )
-
-
-def _request(
-    op: int, unit: Unit, args: Sequence[Any], context: CallContext, limits: Limits
-) -> Request:
-    """Encode what to ask a worker, within the limits that can be checked before."""
-    if context.depth > limits.depth:
-        raise limit_reached(
-            f"calls within calls are {context.depth} deep, the limit is {limits.depth}",
-            where=unit.id,
-            fix="call it from further outside",
-        )
-    packed = _encode(list(args))
-    if len(packed) > limits.args_bytes:
-        raise limit_reached(
-            f"the arguments take {len(packed)} bytes, the limit is {limits.args_bytes}",
-            where=unit.id,
-            fix="pass less, or in parts",
-            kind="Invalid",
-        )
-    return Request(
-        op=op,
-        unit=unit,
-        args=packed,
-        now_ns=context.trial.now_ns if context.trial is not None else None,
-        result_bytes=limits.result_bytes,
     )
 
 
