@@ -355,7 +355,9 @@ local parse = core.accelerator("json_decode")
 local SHORT, LONG = 200, 1 << 20 -- bytes: below it is not worth it, above it is too much memory
 local AGAIN = {}                 -- raised: read it with the decoder above
 
-local TEXT, INTEGER, FLOAT, BIG, PAIRS, LIST = byte("uigl([", 1, 6)
+-- The letters of marshal's types: u i g l ( [. Constants, as each value is compared with some.
+local TEXT <const>, INTEGER <const>, FLOAT <const> = 0x75, 0x69, 0x67
+local BIG <const>, PAIRS <const>, LIST <const> = 0x6c, 0x28, 0x5b
 local CONSTANTS = { [byte("T")] = true, [byte("F")] = false } -- and `N`, which is nil
 
 local read
@@ -364,6 +366,7 @@ local function read_list(s, at, depth)
   local list, holes = {}, false
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
+  local unpack_bytes = unpack_bytes
   for n = 1, count do
     local value
     if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
@@ -380,7 +383,7 @@ local function read_object(s, at, depth)
   local nulls
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
-  local map = new_map(count)
+  local map, unpack_bytes = new_map(count), unpack_bytes
   for _ = 1, count do
     local name, value
     name, code, at = unpack_bytes("<s4B", s, at + 5)
