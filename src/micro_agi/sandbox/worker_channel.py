@@ -27,7 +27,7 @@ QUICK_S = 100e-6
 in the event loop and being woken by it costs three times as much (33 against 11 µs)."""
 IN_PLACE_S = 50e-6
 """The longest wait in place, which the kernel rounds up to ticks of its clock: at most two, 8 ms.
-A finer timer would take 25 µs of every call (decisions/0033)."""
+A finer timer would take 25 µs of every call (decisions/0035)."""
 IN_PLACE_TIMES = 32
 """Waits in place one after the other; then the event loop gets a turn."""
 AFTER_VAIN = 64
