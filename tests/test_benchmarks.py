@@ -20,9 +20,9 @@ ROWS = {
     "commands": 4,
     "draft": 3,
     "registry": 5,
-    "sandbox": 21,
     "memory": 4,
     "data": 5,
+    "sandbox": 24,
 }
 
 
