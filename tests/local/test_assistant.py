@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from micro_agi.llm.providers.scripted import Call
+from micro_agi.messages import TurnStarted
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 LOOK = Call("list_files", {})
@@ -37,6 +38,7 @@ def test_an_app_with_agents_of_its_own_talks_to_them_first(tmp_path):
 
     async def first():
         async with scripted_runtime(["hi"], app=str(tmp_path)) as played:
-            return (await played.runtime.session("s")).definition.id
+            [turn] = await run_transcript(played.runtime, "hello")
+            return next(e.agent for e in turn.events if isinstance(e, TurnStarted))
 
     assert asyncio.run(first()) == "zoo:keeper"
