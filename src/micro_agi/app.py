@@ -21,6 +21,8 @@ from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
 from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.framework.host import compile_schema, framework_functions
+from micro_agi.framework.state import Frames
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -30,7 +32,9 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
+from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
+from micro_agi.llm.usage import UsageRecords
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -42,6 +46,7 @@ from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.host.process import Mailboxes
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
@@ -118,6 +123,10 @@ class Runtime:
         self.registry: Registry
         self.functions: Functions
         self.models: Models
+        self.llm: Llm
+        """Models for the program itself: `generate`, `structured_output`, `embed`, …."""
+        self.usage: UsageRecords
+        """What model calls outside of sessions used."""
         self.gate: Gate
         self.caller: ToolCaller
         self.pool: Pool
@@ -181,6 +190,30 @@ class Runtime:
             "`micro-agi doctor --prove` ran"
             for level, escaped in refused.items()
         ]
+        self.models = Models(
+            ModelParts(
+                settings=settings,
+                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
+                client=self.client,
+                database=self.database,
+                ask=self._ask,
+                say=self.notices.append,
+                fixed=parts.card,
+            ),
+            parts.providers,
+        )
+        usage = UsageRecords(self.database, clock=parts.clock)
+        llm = LlmParts(
+            gateway=self.models.gateway,
+            client=self.client,
+            choose=self.models.choose,
+            catalogue=lambda: self.models.catalogue,
+            classes=lambda: model_classes(self.registry.snapshot()),
+            compile_schema=compile_schema,
+            usage=usage,
+        )
+        self.llm = Llm(llm)
+        self.usage = usage
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -192,6 +225,15 @@ class Runtime:
                 **contract_functions(self.registry, lambda: self.functions),
                 **env_functions(self.registry, parts.environ),
                 **store_functions(self.registry, self.database, clock=parts.clock),
+                **framework_functions(
+                    self.registry,
+                    llm,
+                    lambda values, caller: AgentContext(
+                        self._agent_parts(), context=values, caller=caller
+                    ),
+                    frames=Frames(),
+                    mailboxes=Mailboxes(),
+                ),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,
@@ -209,18 +251,6 @@ class Runtime:
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
         self.caller = ToolCaller(self.functions, results)
-        self.models = Models(
-            ModelParts(
-                settings=settings,
-                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
-                client=self.client,
-                database=self.database,
-                ask=self._ask,
-                say=self.notices.append,
-                fixed=parts.card,
-            ),
-            parts.providers,
-        )
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
     async def close(self) -> None:
@@ -295,14 +325,16 @@ class Runtime:
 
     def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps."""
-        parts = AgentParts(
+        return AgentContext(self._agent_parts(), context=context)
+
+    def _agent_parts(self) -> AgentParts:
+        return AgentParts(
             registry=self.registry,
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
             allow_hosts=self.settings.allow_hosts,
         )
-        return AgentContext(parts, context=context)
 
     async def session(
         self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
@@ -387,3 +419,9 @@ def _not_honoured(project: Project) -> list[str]:
 def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
     """Return the models of a snapshot as plain values."""
     return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]
+
+
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]

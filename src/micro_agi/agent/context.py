@@ -36,15 +36,47 @@ class AgentParts:
     allow_hosts: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Overlay:
+    """What stands in for parts of a definition."""
+
+    tools: tuple[Any, ...] | None = None
+    traits: tuple[Any, ...] | None = None
+    memory: Mapping[str, Any] | None = None
+
+    def over(self, spec: AgentSpec) -> AgentSpec:
+        return replace(
+            spec,
+            tools=spec.tools if self.tools is None else self.tools,
+            traits=spec.traits if self.traits is None else self.traits,
+            memory_contract=spec.memory_contract if self.memory is None else self.memory,
+        )
+
+
+def _listed(specs: Any) -> tuple[Any, ...] | None:
+    if specs is None or specs == {}:
+        return None if specs is None else ()
+    return tuple(specs) if isinstance(specs, list | tuple) else (specs,)
+
+
 class AgentContext:
     """The current agent of one conversation, and what was added to it at run time."""
 
-    def __init__(self, parts: AgentParts, *, context: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        parts: AgentParts,
+        *,
+        context: Mapping[str, Any] | None = None,
+        caller: CallContext | None = None,
+    ) -> None:
+        """Make a context with base values; `caller` is the call that its agents act for."""
         self.values: dict[str, Any] = dict(context or {})
         self._parts = parts
+        self._on_behalf_of = caller
         self._added: list[Any] = []
         self._delegates: list[Any] = []
         self._offer = DelegateTools()
+        self._overlay = _Overlay()
         self._inline: Mapping[str, Any] | None = None
         self._runner: Runner | None = None
 
@@ -82,6 +114,21 @@ class AgentContext:
             self._offer = replace(self._offer, description_suffix=description_suffix)
         if default_schema is not None:
             self._offer = replace(self._offer, schema=default_schema)
+        return self
+
+    def set_memory_contract(self, contract: Mapping[str, Any] | None) -> "AgentContext":
+        """Use this memory instead of the agent's own, from the next load on; None undoes it."""
+        self._overlay = replace(self._overlay, memory=contract)
+        return self
+
+    def set_active_tools(self, specs: Any) -> "AgentContext":
+        """Use these tools instead of the agent's own, from the next load on; None undoes it."""
+        self._overlay = replace(self._overlay, tools=_listed(specs))
+        return self
+
+    def set_active_traits(self, specs: Any) -> "AgentContext":
+        """Use these traits instead of the agent's own, from the next load on; None undoes it."""
+        self._overlay = replace(self._overlay, traits=_listed(specs))
         return self
 
     def update_context(self, updates: Mapping[str, Any]) -> "AgentContext":
@@ -169,17 +216,18 @@ class AgentContext:
         }
 
     def authority(self, spec: AgentSpec) -> CallContext:
-        """Return the context that functions of an agent's traits run with: the agent's own."""
+        """Return the context that functions of an agent's traits run with: the agent's own,
+        within that of the call it acts for."""
         parts = self._parts
-        return CallContext(
-            actor=agent_actor(spec),
-            scope=agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts),
-            agent=spec.id,
-        )
+        actor = agent_actor(spec)
+        scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
+        if self._on_behalf_of is not None:
+            return self._on_behalf_of.delegated(actor, scope, agent=spec.id)
+        return CallContext(actor=actor, scope=scope, agent=spec.id)
 
     async def _compile(self, spec: AgentSpec, snapshot: Snapshot) -> CompiledAgent:
         return await compile_agent(
-            spec,
+            self._overlay.over(spec),
             snapshot,
             call=self._caller(spec),
             added=self._added,

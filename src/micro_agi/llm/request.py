@@ -39,6 +39,8 @@ class ModelOptions:
     """0 to 100; None takes the model card's."""
     tool_choice: str = "auto"
     """`auto`, `any` (or `required`), `none`, or the name of a tool."""
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema of the answer, for services that can enforce one."""
     user: str = ""
     """Whom the provider should see as the end user."""
     timeout_s: float = 600.0

@@ -131,7 +131,20 @@ MODULES: Mapping[str, Module] = {
     ),
     "events": Module(doc="events between parts", functions=_names("subscribe send")),
     "io": Module(doc="the terminal"),
-    "process": Module(doc="processes and messages"),
+    "llm": Module(
+        doc="models: behind the libraries of wippy.llm",
+        functions=_names(
+            "generate structured_output embed status available_models get_classes track_usage "
+            "compress measure"
+        ),
+    ),
+    "agents": Module(
+        doc="agents: behind the libraries of wippy.agent",
+        functions=_names("new change load switch config current step stats tool tools select"),
+    ),
+    "process": Module(
+        doc="messages between calls", functions=_names("pid id listen unlisten inbox send")
+    ),
     "store": Module(doc="keys and values that last", functions=_names("get")),
 }
 

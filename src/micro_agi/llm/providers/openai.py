@@ -10,7 +10,7 @@ whatever was received: half a tool call is never given to anybody.
 import asyncio
 import email.utils
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
@@ -18,6 +18,8 @@ from typing import Protocol
 import msgspec
 
 from micro_agi.errors import LimitReached
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.embed import Embedded, Status, embed_at, status_at
 from micro_agi.llm.failure import ProviderError, provider_error
 from micro_agi.llm.providers.openai_chat import ChatDialect
 from micro_agi.llm.providers.openai_parts import service_error
@@ -115,6 +117,16 @@ class OpenAi:
                 incoming = self._dialect(prepared.request).reply(prepared.request, where)
                 await _read(streamed, incoming, on_event, where)
                 return _with_request_id(incoming.reply(), streamed)
+
+    async def embed(
+        self, client: Client, card: ModelCard, texts: Sequence[str], dimensions: int | None
+    ) -> Embedded:
+        """Return a vector for each text; see `embed.Embedder`."""
+        return await embed_at(client, self._access, card, texts, dimensions)
+
+    async def status(self, client: Client, card: ModelCard) -> Status:
+        """Say whether the service answers; see `embed.Checkable`."""
+        return await status_at(client, self._access, card)
 
     def _dialect(self, request: ModelRequest) -> Dialect:
         return self._responses if request.model.options.get("api") == "responses" else self._chat

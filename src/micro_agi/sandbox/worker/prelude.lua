@@ -107,6 +107,7 @@ core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
 base.channel = freeze(settings["module.channel"](core))
 settings["module.timers"](core)
+settings["module.news"](core)
 core.regexp = settings["module.text_regexp"](core)
 core.diff = settings["module.text_diff"](core)
 core.splitter = settings["module.text_splitter"](core)
@@ -115,7 +116,7 @@ core.yaml_encode = settings["module.yaml_encode"](core)
 core.yaml_decode = settings["module.yaml_decode"](core)
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract text yaml crypto expr]]
+local NAMES = [[json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract text yaml crypto expr llm agents]]
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
   core[name] = LIBRARIES[name]
@@ -123,11 +124,7 @@ end
 
 base.payload = freeze(settings["module.payload"](core))
 
-local function absent(name)
-  local why = core.not_yet(name)
-  return setmetatable({}, { __index = why, __newindex = why, __metatable = false })
-end
-for _, name in next, { "process" } do base[name] = absent(name) end
+base.process = freeze(settings["module.process"](core))
 
 --------------------------------------------------------------------------------------- units
 local units = {}     -- by content hash

@@ -1,0 +1,420 @@
+"""Host functions of the module `agents`: agent contexts and runners for Lua code.
+
+They are the same `AgentContext` and `Runner` that sessions use; here they belong to one call
+in flight (`state.py`). An agent that Lua code loads acts for the caller: what its traits' and
+memory's functions may do is the intersection of its own scope and the caller's.
+
+Only the operator's entries can be granted the module. What a policy denies is refused:
+`agent.load` on the agent's id, `llm.generate` on the model's name.
+
+Source: spec/agent.md 2, 3, 1.3, 1.8.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from micro_agi.agent.context import AgentContext
+from micro_agi.agent.spec import AGENT_TYPE
+from micro_agi.agent.step import Response, Runner
+from micro_agi.errors import EntryNotFound, InputInvalid, MicroAgiError, OutputInvalid
+from micro_agi.framework.conversation import (
+    call_for_lua,
+    message_for_lua,
+    read_conversation,
+    tokens,
+)
+from micro_agi.framework.failure import typed
+from micro_agi.framework.models import llm_for
+from micro_agi.framework.state import Frames, Held
+from micro_agi.framework.stream import streamer
+from micro_agi.llm.facade import LlmParts
+from micro_agi.llm.request import ModelEvent
+from micro_agi.llm.usage import UsageRecord
+from micro_agi.messages import Message, ToolCall, Warned, message
+from micro_agi.registry.registry import Registry
+from micro_agi.sandbox.host.calls import HostCall, HostFunction
+from micro_agi.sandbox.host.process import Mailboxes
+from micro_agi.security.context import CallContext
+from micro_agi.tools.resolve import tool_spec
+from micro_agi.values import as_object, canonical_json, nearest
+
+NewAgent = Callable[[Mapping[str, Any], CallContext], AgentContext]
+"""Makes an agent context with base values, which acts for the call with this context."""
+
+STEP_OPTIONS = (
+    *("context", "stream_target", "tool_call", "disable_memory_recall", "previous_memory_ids"),
+)
+CHOICE = {
+    "type": "object",
+    "properties": {
+        "agent": {"type": "string", "description": "id of the agent that fits best"},
+        "reason": {"type": "string"},
+    },
+    "required": ["agent", "reason"],
+    "additionalProperties": False,
+}
+SELECTOR_MODEL = "class:fast"
+
+log = logging.getLogger("micro_agi.framework")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDoor:
+    """What the module needs."""
+
+    registry: Registry
+    new_agent: NewAgent
+    llm: LlmParts
+    mailboxes: Mailboxes
+    frames: Frames
+
+
+def agents_functions(door: AgentDoor) -> dict[str, HostFunction]:
+    """Return the host functions of the module."""
+    agents = _Agents(door)
+    inside = {
+        "agents.new": agents.new,
+        "agents.change": agents.change,
+        "agents.config": agents.config,
+        "agents.current": agents.current,
+        "agents.stats": agents.stats,
+        "agents.tool": agents.tool,
+        "agents.tools": agents.tools,
+    }
+    # Choosing a model may look for servers, and functions of traits may run.
+    outside = {
+        "agents.load": agents.load,
+        "agents.switch": agents.switch,
+        "agents.step": agents.step,
+        "agents.select": agents.select,
+    }
+    functions = {
+        name: HostFunction(run=run, module="agents", outside=False) for name, run in inside.items()
+    }
+    for name, run in outside.items():
+        functions[name] = HostFunction(
+            run=typed(run), module="agents", outside=True, needs="worker"
+        )
+    return functions
+
+
+class _Agents:
+    def __init__(self, door: AgentDoor) -> None:
+        self._door = door
+
+    def _held(self, call: HostCall) -> Held:
+        return self._door.frames.of(call.frame)
+
+    async def new(self, call: HostCall) -> Any:
+        """`new(options)` → the context's number."""
+        options = as_object(call.argument(0))
+        # What its functions do happens inside this call, and not beyond its end.
+        caller = call.context.narrowed(depth=call.context.depth + 1, deadline=call.frame.ends)
+        context = self._door.new_agent(as_object(options.get("context")), caller)
+        offer = options.get("delegate_tools")
+        if offer is not None:
+            _configure(context, offer)
+        if options.get("memory_contract") is not None:
+            context.set_memory_contract(as_object(options["memory_contract"]))
+        return self._held(call).add_context(context)
+
+    async def change(self, call: HostCall) -> Any:
+        """`change(context, method, value)` → true."""
+        context = self._held(call).context(call.argument(0))
+        method, value = call.argument(1), call.argument(2)
+        match method:
+            case "add_tools":
+                context.add_tools(value)
+            case "add_delegates":
+                context.add_delegates(value)
+            case "configure_delegate_tools":
+                _configure(context, value)
+            case "set_memory_contract":
+                context.set_memory_contract(None if value is None else as_object(value))
+            case "set_active_tools":
+                context.set_active_tools(value)
+            case "set_active_traits":
+                context.set_active_traits(value)
+            case "update_context":
+                context.update_context(as_object(value))
+            case _:
+                raise InputInvalid(f"an agent context has no `{method}`", where="agents.change")
+        return True
+
+    async def load(self, call: HostCall) -> Any:
+        """`load(context, id or spec, options)` → facts about the runner, with its number."""
+        held = self._held(call)
+        context, wanted = held.context(call.argument(0)), call.argument(1)
+        if wanted is None or wanted == "":
+            raise InputInvalid(
+                "Agent spec or identifier is required",
+                where="load_agent",
+                fix="give an agent's id, or a definition",
+            )
+        runner = await context.load_agent(
+            wanted if isinstance(wanted, str) else as_object(wanted), model=_model(call)
+        )
+        return self._loaded(call, held, runner)
+
+    async def switch(self, call: HostCall) -> Any:
+        """`switch(context, "agent" or "model", wanted, options)` → as `load`."""
+        held = self._held(call)
+        context, what, wanted = (call.argument(n) for n in range(3))
+        context = held.context(context)
+        if what == "model":
+            if not isinstance(wanted, str) or not wanted:
+                raise InputInvalid("Model name is required", where="switch_to_model")
+            return self._loaded(call, held, await context.switch_to_model(wanted))
+        if wanted is None or wanted == "":
+            raise InputInvalid("Agent spec or identifier is required", where="switch_to_agent")
+        runner = await context.switch_to_agent(
+            wanted if isinstance(wanted, str) else as_object(wanted)
+        )
+        return self._loaded(call, held, runner)
+
+    async def current(self, call: HostCall) -> Any:
+        """`current(context)` → as `load`; fails when no agent is loaded."""
+        held = self._held(call)
+        return _facts(held, held.context(call.argument(0)).get_current_agent())
+
+    async def config(self, call: HostCall) -> Any:
+        """`config(context)` → what is set."""
+        return self._held(call).context(call.argument(0)).get_config()
+
+    async def stats(self, call: HostCall) -> Any:
+        """`stats(runner)` → id, name, total_tokens."""
+        return self._held(call).runner(call.argument(0)).get_stats()
+
+    async def step(self, call: HostCall) -> Any:
+        """`step(runner, messages, options)` → the response."""
+        held = self._held(call)
+        runner, options = held.runner(call.argument(0)), as_object(call.argument(2))
+        for name in options:
+            if name not in STEP_OPTIONS:
+                near = ", ".join(nearest(name, STEP_OPTIONS) or STEP_OPTIONS)
+                raise InputInvalid(
+                    f"`{name}` is no option of step", where="step", fix=f"use one of: {near}"
+                )
+        call.context.forbid_denied("llm.generate", runner.card.name)
+        messages = read_conversation(call.argument(1), held.said)
+        sink = streamer(call, options.get("stream_target"), self._door.mailboxes)
+        warnings: list[Warned] = []
+
+        def on_event(event: ModelEvent) -> None:
+            if isinstance(event, Warned):
+                warnings.append(event)
+                _warn(call, event)
+            elif sink is not None:
+                sink(event)
+
+        try:
+            response = await runner.step(
+                messages,
+                tool_call=options.get("tool_call"),
+                context=as_object(options.get("context")),
+                on_event=on_event,
+            )
+        except MicroAgiError as error:
+            if sink is not None:
+                await sink.failed(error)
+            raise
+        held.said.remember(response.message)
+        usage_id = await self._door.llm.usage.track(
+            UsageRecord(
+                model=runner.card.name,
+                usage=response.tokens,
+                cost_usd=response.cost_usd,
+                actor=call.context.actor.id,
+            )
+        )
+        if sink is not None:
+            meta = {"finish_reason": response.finish_reason, "model": runner.card.name}
+            await sink.done((*response.tool_calls, *response.delegate_calls), meta)
+        facts = _response(response, runner, as_object(options.get("context")), warnings)
+        return {**facts, "usage_record": {"usage_id": usage_id}} if usage_id else facts
+
+    async def tool(self, call: HostCall) -> Any:
+        """`tool(id)` → the tool as a model sees it (spec/agent.md 1.3)."""
+        wanted = call.argument(0)
+        if not isinstance(wanted, str) or not wanted:
+            raise InputInvalid("Tool ID is required or tool is not allowed", where="agents.tool")
+        if call.context.evaluate("registry.get", wanted).answer == "deny":
+            raise InputInvalid("Tool ID is required or tool is not allowed", where=wanted)
+        return self._tool(wanted)
+
+    async def tools(self, call: HostCall) -> Any:
+        """`tools(filter)` → all tools that may be read, by name; `namespace` narrows it."""
+        wanted = as_object(call.argument(0)).get("namespace")
+        criteria = {"meta.type": "tool"} | ({".ns": wanted} if isinstance(wanted, str) else {})
+        found: dict[str, dict[str, Any]] = {}
+        for entry in self._door.registry.snapshot().find(criteria):
+            readable = call.context.evaluate("registry.get", entry.id).answer != "deny"
+            if readable and entry.kind.startswith("function."):
+                try:
+                    tool = self._tool(entry.id)
+                except MicroAgiError:
+                    # A broken tool is left out of listings; asked for by id it says why.
+                    continue
+                found.setdefault(tool["name"], tool)
+        return [found[name] for name in sorted(found)]
+
+    def _tool(self, entry_id: str) -> dict[str, Any]:
+        entry = self._door.registry.snapshot().get(entry_id)
+        spec = tool_spec(entry)
+        hidden = (
+            *("input_schema", "llm_description", "llm_alias", "title", "description", "comment"),
+            *("type", "name"),
+        )
+        return {
+            "id": entry.id,
+            "registry_id": entry.id,
+            "name": spec.name,
+            "title": str(entry.meta.get("title") or spec.name),
+            "description": spec.description,
+            "schema": spec.schema,
+            "meta": {k: v for k, v in entry.meta.items() if k not in hidden},
+        }
+
+    async def select(self, call: HostCall) -> Any:
+        """`select(prompt, class, model?)` → which agent of a class fits a request best."""
+        prompt, wanted, model = (call.argument(n) for n in range(3))
+        for value, said in (
+            (prompt, "User prompt is required"),
+            (wanted, "Class name is required"),
+        ):
+            if not isinstance(value, str) or not value:
+                raise InputInvalid(said, where="select_agent")
+        agents = self._agents_of_class(wanted)
+        if not agents:
+            raise EntryNotFound(
+                f"No agents found for class: {wanted}",
+                where="select_agent",
+                fix="give agents this class in meta.class",
+            )
+        listed = [
+            {"id": e.id, "name": e.meta.get("name") or e.id, "title": e.meta.get("title") or ""}
+            | {"comment": e.meta.get("comment") or "", "tags": e.meta.get("tags") or []}
+            for e in agents
+        ]
+        text = (
+            f"Choose the agent that should answer this request.\n\nRequest:\n{prompt}\n\n"
+            f"Agents of class {wanted}:\n{canonical_json(listed).decode()}"
+        )
+        llm = llm_for(self._door.llm, call.context)
+        found = await llm.structured_output(
+            CHOICE,
+            [message("user", text)],
+            model=model if isinstance(model, str) and model else SELECTOR_MODEL,
+            temperature=0,
+        )
+        chosen = found.value["agent"]
+        if chosen not in {e.id for e in agents}:
+            raise OutputInvalid(
+                f"LLM selected invalid agent ID: {chosen}",
+                where="select_agent",
+                fix=f"the class has: {', '.join(sorted(e.id for e in agents))}",
+            )
+        return {"success": True, "agent": chosen, "reason": found.value["reason"]}
+
+    def _agents_of_class(self, wanted: str) -> list[Any]:
+        found = self._door.registry.snapshot().find({"meta.type": AGENT_TYPE})
+        return [e for e in found if wanted in _classes(e.meta.get("class"))]
+
+    def _loaded(self, call: HostCall, held: Held, runner: Runner) -> dict[str, Any]:
+        """Give a freshly loaded runner to the caller, if the policies let it have both."""
+        call.context.forbid_denied("agent.load", runner.compiled.spec.id)
+        call.context.forbid_denied("llm.generate", runner.card.name)
+        for warning in runner.compiled.warnings:
+            _warn(call, warning)
+        return _facts(held, runner)
+
+
+def _classes(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else value if isinstance(value, list) else []
+
+
+def _configure(context: AgentContext, value: Any) -> None:
+    facts = as_object(value)
+    enabled, suffix = facts.get("enabled"), facts.get("description_suffix")
+    schema = facts.get("default_schema")
+    context.configure_delegate_tools(
+        enabled=enabled if isinstance(enabled, bool) else None,
+        description_suffix=suffix if isinstance(suffix, str) else None,
+        default_schema=schema if isinstance(schema, Mapping) else None,
+    )
+
+
+def _model(call: HostCall) -> str:
+    model = as_object(call.argument(2)).get("model")
+    return model if isinstance(model, str) else ""
+
+
+def _warn(call: HostCall, warned: Warned) -> None:
+    extra = {"unit": call.unit.id, "session": call.context.session}
+    log.warning("%s: %s (%s)", warned.where, warned.text, warned.fix, extra=extra)
+
+
+def _facts(held: Held, runner: Runner) -> dict[str, Any]:
+    spec = runner.compiled.spec
+    return {
+        "runner": held.add_runner(runner),
+        "id": spec.id,
+        "name": spec.name,
+        "model": runner.card.name,
+        "warnings": [_warning(w) for w in runner.compiled.warnings],
+    }
+
+
+def _warning(warned: Warned) -> dict[str, str]:
+    return {"text": warned.text, "where": warned.where, "fix": warned.fix}
+
+
+def _response(
+    response: Response, runner: Runner, context: Mapping[str, Any], warnings: list[Warned]
+) -> dict[str, Any]:
+    """Return a step's response as Lua code gets it; what is absent is absent."""
+    metadata: dict[str, Any] = {"model": runner.card.name}
+    if response.thinking:
+        metadata["thinking"] = response.thinking
+    if response.cost_usd is not None:
+        metadata["cost_usd"] = response.cost_usd
+    if warnings:
+        metadata["warnings"] = [_warning(w) for w in warnings]
+    facts: dict[str, Any] = {
+        "result": response.result,
+        "tokens": tokens(response.tokens),
+        "finish_reason": response.finish_reason,
+        "metadata": metadata,
+    }
+    if response.truncated:
+        facts["truncated"] = True
+    if response.tool_calls:
+        facts["tool_calls"] = [
+            call_for_lua(c, runner.tools.get(c.name)) for c in response.tool_calls
+        ]
+    if response.delegate_calls:
+        facts["delegate_calls"] = [_delegate(c, runner, context) for c in response.delegate_calls]
+    if response.memory_prompt is not None:
+        facts |= _memory(response.memory_prompt)
+    return facts
+
+
+def _delegate(call: ToolCall, runner: Runner, context: Mapping[str, Any]) -> dict[str, Any]:
+    spec = runner.tools[call.name]
+    facts = call_for_lua(call, None)
+    to_and_from = {"from_agent_id": runner.compiled.spec.id, "to_agent_id": spec.delegate}
+    return {
+        **facts,
+        "agent_id": spec.delegate,
+        "context": {**context, **spec.context, **to_and_from},
+    }
+
+
+def _memory(prompt: Message) -> dict[str, Any]:
+    ids = list(prompt.metadata.get("memory_ids", ()))
+    return {
+        "memory_recall": {"memory_ids": ids, "count": len(ids)},
+        "memory_prompt": message_for_lua(prompt),
+    }
