@@ -217,7 +217,8 @@ class AgentContext:
 
     def authority(self, spec: AgentSpec) -> CallContext:
         """Return the context that functions of an agent's traits run with: the agent's own,
-        within that of the call it acts for."""
+        within that of the call it acts for.
+        """
         parts = self._parts
         actor = agent_actor(spec)
         scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)

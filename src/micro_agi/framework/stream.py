@@ -41,10 +41,10 @@ class Streamer:
 
     def _text(self, kind: str, text: str) -> None:
         last = self._last
-        if last is not None and not last.taken and last.value["type"] == kind:
-            if len(last.value["content"]) + len(text) <= MOST_CHUNK:
-                last.value["content"] += text
-                return
+        waits = last is not None and not last.taken and last.value["type"] == kind
+        if last is not None and waits and len(last.value["content"]) + len(text) <= MOST_CHUNK:
+            last.value["content"] += text
+            return
         self._last = self._post({"type": kind, "content": text})
 
     async def done(self, calls: tuple[ToolCall, ...], meta: dict[str, Any]) -> None:

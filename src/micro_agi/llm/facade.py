@@ -11,7 +11,7 @@ needs is refused, and errors keep their type.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
@@ -31,6 +31,7 @@ CAPABILITIES = (
 )
 
 
+@runtime_checkable
 class HasMessages(Protocol):
     """A conversation builder."""
 
@@ -272,13 +273,7 @@ def messages_of(prompt: Conversation) -> Sequence[Message]:
 
     Raises: InputInvalid when there is none.
     """
-    found: Sequence[Message]
-    if isinstance(prompt, str):
-        found = [Message(role="user", parts=(Text(prompt),))] if prompt else []
-    elif isinstance(prompt, Sequence):
-        found = prompt
-    else:
-        found = prompt.messages
+    found = _listed(prompt)
     if not found:
         raise InputInvalid(
             "Invalid prompt input format",
@@ -286,6 +281,12 @@ def messages_of(prompt: Conversation) -> Sequence[Message]:
             fix="give a text, a Prompt, or a list of at least one message",
         )
     return found
+
+
+def _listed(prompt: Conversation) -> Sequence[Message]:
+    if isinstance(prompt, str):
+        return [Message(role="user", parts=(Text(prompt),))] if prompt else []
+    return prompt.messages if isinstance(prompt, HasMessages) else prompt
 
 
 def _request(card: ModelCard, messages: Sequence[Message], wanted: Wanted) -> ModelRequest:

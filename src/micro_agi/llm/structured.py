@@ -85,11 +85,11 @@ def check(reply: Reply, violations: Violations) -> tuple[Any, list[str]]:
 
 
 def json_in(text: str) -> Any:
-    """Return the JSON value in a model's text, with fences and remarks around it taken off.
+    r"""Return the JSON value in a model's text, with fences and remarks around it taken off.
 
     Raises: ValueError when there is none.
 
-    >>> json_in('Here it is:\\n```json\\n{"a": 1}\\n```')
+    >>> json_in('Here it is:\n```json\n{"a": 1}\n```')
     {'a': 1}
     """
     stripped = text.strip()
