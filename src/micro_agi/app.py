@@ -23,6 +23,7 @@ from micro_agi.agent.spec import find_agent
 from micro_agi.errors import MicroAgiError, PolicyDenied
 from micro_agi.framework.host import compile_schema, framework_functions
 from micro_agi.framework.state import Frames
+from micro_agi.framework.usage import BoundTracker
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -202,7 +203,8 @@ class Runtime:
             ),
             parts.providers,
         )
-        usage = UsageRecords(self.database, clock=parts.clock)
+        tracker = BoundTracker(self.registry, lambda: self.functions)
+        usage = UsageRecords(self.database, clock=parts.clock, bound=tracker)
         llm = LlmParts(
             gateway=self.models.gateway,
             client=self.client,

@@ -44,6 +44,13 @@ class LuaApp:
             (changes.update if known else changes.create)({"meta": {}, **entry})
         self.wait(changes.apply(root_context()))
 
+    def remove(self, *ids):
+        """Delete entries, as the operator."""
+        changes = self.runtime.registry.snapshot().changes()
+        for entry_id in ids:
+            changes.delete(entry_id)
+        self.wait(changes.apply(root_context()))
+
     def function(self, source, *, modules=("json", "funcs", "process", "time"), imports=IMPORTS):
         """Write a chunk as a function of the app; return its id."""
         entry_id = f"app:case_{next(self._numbers)}"
@@ -62,7 +69,7 @@ class LuaApp:
 
 
 @contextmanager
-def lua_app(entries=(), **options):
+def lua_app(**options):
     """Open the runtime on an event loop of its own."""
     with asyncio.Runner() as runner:
         holder = []
@@ -70,7 +77,6 @@ def lua_app(entries=(), **options):
         app = LuaApp(runner.run(opened.__aenter__()), runner.run)
         holder.append(app)
         try:
-            app.define(*entries)
             yield app
         finally:
             runner.run(opened.__aexit__(None, None, None))

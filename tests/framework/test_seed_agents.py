@@ -4,7 +4,6 @@ import pytest
 
 from micro_agi.llm.failure import provider_error
 from micro_agi.llm.providers.scripted import Call, Thinking
-from tests.framework.lua_app import lua_app
 
 CALCULATE = """
 local expr = require("expr")
@@ -158,10 +157,9 @@ end
 """
 
 
-@pytest.fixture(name="app", scope="module")
-def app_fixture():
-    with lua_app(AGENTS) as app:
-        yield app
+@pytest.fixture(scope="module", autouse=True)
+def agents_fixture(shared):
+    shared.define(*AGENTS)
 
 
 @pytest.mark.requirement("003/lua/load", "003/lua/step")
