@@ -121,6 +121,9 @@ class Runtime:
         self._ask: Ask | None = None
         self._parts = parts
         self._background: set[asyncio.Task[None]] = set()
+        self.frames = Frames()
+        """What Lua calls in flight hold here: agents and their runners."""
+        self.mailboxes = Mailboxes()
         self.registry: Registry
         self.functions: Functions
         self.models: Models
@@ -233,8 +236,8 @@ class Runtime:
                     lambda values, caller: AgentContext(
                         self._agent_parts(), context=values, caller=caller
                     ),
-                    frames=Frames(),
-                    mailboxes=Mailboxes(),
+                    frames=self.frames,
+                    mailboxes=self.mailboxes,
                 ),
             },
             limits=Limits(

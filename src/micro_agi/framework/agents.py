@@ -153,6 +153,9 @@ class _Agents:
                 where="load_agent",
                 fix="give an agent's id, or a definition",
             )
+        if isinstance(wanted, str):
+            # Before functions of its traits run; asked again by the id that it turns out to have.
+            call.context.forbid_denied("agent.load", wanted)
         runner = await context.load_agent(
             wanted if isinstance(wanted, str) else as_object(wanted), model=_model(call)
         )
@@ -177,7 +180,9 @@ class _Agents:
     async def current(self, call: HostCall) -> Any:
         """`current(context)` → as `load`; fails when no agent is loaded."""
         held = self._held(call)
-        return _facts(held, held.context(call.argument(0)).get_current_agent())
+        runner = held.context(call.argument(0)).get_current_agent()
+        _permit(call, runner)
+        return _facts(held, runner)
 
     async def config(self, call: HostCall) -> Any:
         """`config(context)` → what is set."""
@@ -324,11 +329,19 @@ class _Agents:
 
     def _loaded(self, call: HostCall, held: Held, runner: Runner) -> dict[str, Any]:
         """Give a freshly loaded runner to the caller, if the policies let it have both."""
-        call.context.forbid_denied("agent.load", runner.compiled.spec.id)
-        call.context.forbid_denied("llm.generate", runner.card.name)
+        _permit(call, runner)
         for warning in runner.compiled.warnings:
             _warn(call, warning)
         return _facts(held, runner)
+
+
+def _permit(call: HostCall, runner: Runner) -> None:
+    """Refuse an agent, or a model, that a policy denies the caller.
+
+    Raises: PolicyDenied.
+    """
+    call.context.forbid_denied("agent.load", runner.compiled.spec.id)
+    call.context.forbid_denied("llm.generate", runner.card.name)
 
 
 def _classes(value: Any) -> list[Any]:
