@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "sessions": PURE,
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
     "models": {"store", "net", "llm", "home"},

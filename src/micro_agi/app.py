@@ -18,8 +18,10 @@ from typing import Any, TypeVar, cast, overload
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.schema_processors import SchemaProcessors
 from micro_agi.agent.session import Session, SessionParts
-from micro_agi.agent.spec import find_agent
+from micro_agi.agent.tool_search import outside_a_turn
+from micro_agi.agent.traits import Merger
 from micro_agi.errors import MicroAgiError, PolicyDenied
 from micro_agi.framework.host import compile_schema, framework_functions
 from micro_agi.framework.state import Frames
@@ -62,12 +64,13 @@ from micro_agi.tools.create import Gate
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
-from micro_agi.tools.env import env_functions
+from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
+from micro_agi.tools.schemas import Schemas
 from micro_agi.tools.store import store_functions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -206,19 +209,13 @@ class Runtime:
             ),
             parts.providers,
         )
-        tracker = BoundTracker(self.registry, lambda: self.functions)
-        usage = UsageRecords(self.database, clock=parts.clock, bound=tracker)
-        llm = LlmParts(
-            gateway=self.models.gateway,
-            client=self.client,
-            choose=self.models.choose,
-            catalogue=lambda: self.models.catalogue,
-            classes=lambda: model_classes(self.registry.snapshot()),
-            compile_schema=compile_schema,
-            usage=usage,
+        self.usage = UsageRecords(
+            self.database,
+            clock=parts.clock,
+            bound=BoundTracker(self.registry, lambda: self.functions),
         )
-        self.llm = Llm(llm)
-        self.usage = usage
+        self.llm = Llm(self._llm_parts())
+        environment = Environment(self.registry, parts.environ, hide=self.journal.hide)
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -228,14 +225,12 @@ class Runtime:
                 **ctx_functions(),
                 **events_functions(Bus()),
                 **contract_functions(self.registry, lambda: self.functions),
-                **env_functions(self.registry, parts.environ),
+                **env_functions(environment),
                 **store_functions(self.registry, self.database, clock=parts.clock),
                 **framework_functions(
                     self.registry,
-                    llm,
-                    lambda values, caller: AgentContext(
-                        self._agent_parts(), context=values, caller=caller
-                    ),
+                    self.llm.parts,
+                    lambda values, caller: self.agent_context(context=values, caller=caller),
                     frames=self.frames,
                     mailboxes=self.mailboxes,
                 ),
@@ -255,8 +250,22 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
-        self.caller = ToolCaller(self.functions, results)
+        self.functions.register("tool_search", outside_a_turn)
+        self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
+        self._processors = SchemaProcessors(self.registry.is_operators)
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
+
+    def _llm_parts(self) -> LlmParts:
+        return LlmParts(
+            gateway=self.models.gateway,
+            client=self.client,
+            choose=self.models.choose,
+            exact=self.models.exact,
+            catalogue=lambda: self.models.catalogue,
+            classes=lambda: model_classes(self.registry.snapshot()),
+            compile_schema=compile_schema,
+            usage=self.usage,
+        )
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -328,25 +337,55 @@ class Runtime:
 
         return mount if function is None else mount(function)
 
-    def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
-        """Return a new agent context: load an agent into it and run steps."""
-        return AgentContext(self._agent_parts(), context=context)
+    def agent_context(
+        self,
+        *,
+        context: Mapping[str, Any] | None = None,
+        delegate_tools: Mapping[str, Any] | None = None,
+        memory_contract: Mapping[str, Any] | None = None,
+        context_merger: Merger | None = None,
+        caller: CallContext | None = None,
+    ) -> AgentContext:
+        """Return a new agent context: load an agent into it and run steps.
 
-    def _agent_parts(self) -> AgentParts:
-        return AgentParts(
+        `context` is what its tools and functions see of who asks; `delegate_tools` has any
+        of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
+        authority its agents act.
+        Raises: InputInvalid for another key of `delegate_tools`.
+        """
+        parts = AgentParts(
             registry=self.registry,
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
+            caller=self.caller,
+            processors=self._processors,
             allow_hosts=self.settings.allow_hosts,
+            tool_budget=self.settings.tool_budget,
+        )
+        return AgentContext(
+            parts,
+            context=context,
+            delegate_tools=delegate_tools,
+            memory_contract=memory_contract,
+            context_merger=context_merger,
+            caller=caller,
         )
 
     async def session(
-        self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        agent: str = "",
+        context: Mapping[str, Any] | None = None,
+        approver: Approver | None = None,
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 
-        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted.
+        `agent` is an id, a name, or what the app's resolver understands; `context` says who
+        asks (`{"user_id": …}`) and is not journalled: give it again when a session goes on.
+        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted;
+            what the app's resolver raises.
         """
         self._require_trust()
         self.warm()
@@ -354,13 +393,14 @@ class Runtime:
         recorded = await self.journal.read(session_id)
         conversation = derive(r.event for r in recorded)
         wanted = agent or self.settings.agent or conversation.agent
-        agent_id = find_agent(self.registry.snapshot(), wanted).id
+        talker = self.agent_context(context=context)
+        definition = await talker.definition(wanted)
         return Session(
             self._session_parts(),
-            journal=await self.journal.open(session_id, agent=agent_id),
+            journal=await self.journal.open(session_id, agent=definition.id),
             conversation=conversation,
-            agent=self.agent_context(),
-            agent_id=agent_id,
+            agent=talker,
+            definition=definition,
             approvals=Approvals(self.registry, approver or self.approver),
         )
 

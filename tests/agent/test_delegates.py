@@ -293,7 +293,7 @@ def test_delegates_can_be_added_renamed_and_switched_off():
     [
         ("app:coder", "is no delegate"),
         ({"id": "app:codr", "name": "x"}, "is no agent"),
-        ({"id": "app:coder", "name": "no spaces"}, "cannot call a delegate named"),
+        ({"id": "app:coder", "name": "no spaces"}, "cannot call a tool named"),
     ],
 )
 def test_a_delegate_that_is_wrong_is_a_warning(delegate, what):

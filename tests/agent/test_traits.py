@@ -66,7 +66,7 @@ def test_tools_of_a_trait_have_its_context_under_the_agents():
     reference = {"id": "app:look", "context": {"c": 4}}
     requests, _ = play(agent, trait("t", context={"a": 1, "z": 1}, tools=[reference]), tool("look"))
     (spec,) = requests[0].tools
-    assert spec.context == {"a": 2, "b": 3, "c": 4, "z": 1}
+    assert spec.context == {"a": 2, "b": 3, "c": 4, "z": 1, "agent_id": "app:a"}
 
 
 def test_of_two_tools_with_one_name_the_agents_own_stays():

@@ -73,7 +73,8 @@ local _, current = ctx:get_current_agent()
 local _, unknown = ctx:load_agent("app:nobody")
 local runner = ctx:load_agent("app:specialist")
 local _, stepping = runner and runner:step("hi")
-return { loading:kind(), named:kind(), current:kind(), unknown:kind(), stepping and stepping:kind() }
+return { loading:kind(), named:kind(), current:kind(), unknown:kind(), stepping
+    and stepping:kind() }
 """
     rules = [
         Policy(id="t:allow", effect="allow"),
@@ -223,7 +224,8 @@ def test_messages_reach_calls_of_the_same_session_only():
           local same = process.listen("t") == process.listen("t")
           local _, bad = process.listen("@x")
           local _, gone = process.send("{local@micro-agi|0}", "t", 1)
-          return { first.n, second, message:topic(), message:payload():data(), message:from() == pid,
+          return { first.n, second, message:topic(), message:payload():data(),
+              message:from() == pid,
             stopped, same, bad:kind(), gone:kind(), (process.unlisten(chunks)) }
         end"""
         found = lua.run(body)
@@ -231,9 +233,14 @@ def test_messages_reach_calls_of_the_same_session_only():
             *(1, 2, "other", ["a", "b"], True),
             *(True, True, "Invalid", "NotFound", False),
         ]
-        with pytest.raises(ToolFailed, match="`process.spawn` is not available yet"):
+        with pytest.raises(ToolFailed, match=r"`process\.spawn` is not available yet"):
             lua.run("return function() process.spawn('x') end")
-        flood = "return function() for n = 1, 2000 do local ok, e = process.send(process.pid(), 't', n) if e then return { n, e:message() } end end end"
+        flood = """return function()
+          for n = 1, 2000 do
+            local sent, err = process.send(process.pid(), "t", n)
+            if err then return { n, err:message() } end
+          end
+        end"""
         number, said = lua.run(flood, limits=Limits(wall_s=5.0, host_calls=5000))
         assert number == 1001
         assert "is full" in said
@@ -272,7 +279,8 @@ def test_another_call_can_be_the_receiver_and_a_slow_one_gets_longer_chunks(app)
     sender = app.function(
         "return { handler = function(args) "
         + LOADED
-        + "local r = runner:step(conversation, { stream_target = { reply_to = args.pid, topic = 's' } }) "
+        + "local target = { reply_to = args.pid, topic = 's' } "
+        "local r = runner:step(conversation, { stream_target = target }) "
         "return r.result end }"
     )
     body = f"""
@@ -291,7 +299,6 @@ end
     assert found["length"] == 15000
     assert len(found["types"]) < 100
     assert found["types"][-1] == "done"
-
 
 
 @pytest.mark.requirement("003/lua/streaming")

@@ -16,7 +16,8 @@ def test_a_model_is_asked_with_options_and_tools(app):
 local response = llm.generate("add 1 and 2", {
     model = "gpt-4o", temperature = 0, max_tokens = 20, top_p = 0.5, stop_sequences = { "END" },
     tool_choice = "add",
-    tools = { { name = "add", description = "Add", schema = { type = "object" }, registry_id = "app:add" } },
+    tools = { { name = "add", description = "Add", schema = { type = "object" },
+        registry_id = "app:add" } },
 })
 return response
 """
@@ -103,7 +104,8 @@ def test_structured_output_fits_its_schema_after_one_correction(app):
     body = f"""
 local response = llm.structured_output({CITY}, "Where?", {{ model = "gpt-4o" }})
 local repaired = llm.structured_output({CITY}, "Where?", {{ model = "gpt-4o" }})
-return {{ response.result.city, response.metadata.rounds, repaired.result.city, repaired.metadata.rounds }}
+return {{ response.result.city, response.metadata.rounds, repaired.result.city,
+    repaired.metadata.rounds }}
 """
     fenced = 'Here:\n```json\n{"city": "Ulm"}\n```'
     assert app.run(body, fenced, '{"town": 5}', '{"city": "Bonn"}') == ["Ulm", 1, "Bonn", 2]
@@ -119,7 +121,8 @@ def test_structured_output_that_does_not_fit_twice_is_a_typed_error(app):
 local _, err = llm.structured_output({CITY}, "Where?", {{ model = "gpt-4o" }})
 local _, none = llm.structured_output(nil, "Where?", {{ model = "gpt-4o" }})
 local _, bad = llm.structured_output({{ type = "town" }}, "Where?", {{ model = "gpt-4o" }})
-local _, far = llm.structured_output({{ ["$ref"] = "https://x/y.json" }}, "W", {{ model = "gpt-4o" }})
+local _, far = llm.structured_output({{ ["$ref"] = "https://x/y.json" }}, "W",
+    {{ model = "gpt-4o" }})
 return {{ err:kind(), err:details().code, none:message(), bad:kind(), far:message() }}
 """
     found = app.run(body, "no", '{"city": 5}')
@@ -159,7 +162,8 @@ def test_status_and_usage_records(app):
 local response = llm.generate("hi", { model = "gpt-4o" })
 local tracked = llm.track_usage("my-model", 10, 5, 2, 1, 0, { metadata = {} })
 local _, bad = llm.track_usage("my-model", "many")
-return { llm.status({ model = "gpt-4o" }).status, response.usage_record.usage_id, tracked.usage_id, bad:kind() }
+return { llm.status({ model = "gpt-4o" }).status, response.usage_record.usage_id,
+    tracked.usage_id, bad:kind() }
 """
     status, first, second, bad = app.run(body, "hello")
     assert (status, bad) == ("healthy", "Invalid")
@@ -172,7 +176,7 @@ return { llm.status({ model = "gpt-4o" }).status, response.usage_record.usage_id
 
 @pytest.mark.requirement("003/llm/usage-contract")
 def test_an_app_may_track_usage_itself(app):
-    source = """return { handler = function(model, prompt, completion, thinking, read, write, options)
+    source = """return { handler = function(model, prompt, out, thinking, read, write, options)
       local kept = store.get("app:ledger")
       kept:set("last", { model = model, prompt = prompt, actor = options.metadata.actor })
       return { usage_id = "ledger-1" }
@@ -258,7 +262,8 @@ local stats = compress.get_stats("gpt-4o", ("x"):rep(600000), 4000)
 local can, why = compress.can_compress("gpt-4o", ("x"):rep(1000), 20)
 compress.configure({ default_temperature = 0.7, nonsense = 1 })
 return { stats.strategy, stats.safe_max_tokens_for_target, stats.needs_compression, can, why,
-    (compress.can_compress("gpt-4o", "x", 11)), compress.get_config().default_temperature, compress.get_config().nonsense }
+    (compress.can_compress("gpt-4o", "x", 11)), compress.get_config().default_temperature,
+        compress.get_config().nonsense }
 """
     found = app.run(body)
     assert found[:4] == ["map_reduce", 1200, True, False]

@@ -74,12 +74,14 @@ def test_images_in_results_follow_the_run_of_results(app):
     body = """
 local p = prompt.new():add_user("draw")
 p:add_function_call("draw", { n = 1 }, "c1")
-p:add_function_result("draw", { result = "done", _images = { { url = "https://x/1.png" }, 5 } }, "c1")
+p:add_function_result("draw", { result = "done", _images = { { url = "https://x/1.png" }, 5 } },
+    "c1")
 p:add_function_call("draw", { n = 2 }, "c2")
 p:add_function_result("draw", '{"result": "done", "_images": "none"}', "c2")
 p:add_user("thanks")
 local first, second = p:get_messages(), p:get_messages()
-return { first = first, same = #first == #second, stored = p.messages[3].content[1].text._images[1].url }
+return { first = first, same = #first == #second,
+    stored = p.messages[3].content[1].text._images[1].url }
 """
     found = app.run(body)
     assert found["same"] is True
@@ -101,7 +103,8 @@ local copy, stored = p:clone(), prompt.new(json.decode(json.encode(p.messages)))
 copy:add_user("b")
 stored:add_assistant("c")
 local text = prompt.new({ { role = "user", content = "plain" } }):add_user("more")
-return { #p.messages, p.messages[1].content[1].text, #copy.messages, copy.messages[1].content[1].text,
+return { #p.messages, p.messages[1].content[1].text, #copy.messages,
+    copy.messages[1].content[1].text,
     stored:build().messages[2].content[1].text, text.messages[1].content[1].text }
 """
     assert app.run(body) == [1, "a", 1, "a\n\nb", "c", "plain\n\nmore"]

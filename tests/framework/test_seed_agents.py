@@ -204,7 +204,9 @@ local runner, err = ctx:load_agent({
     tools = { "app.tools:search" },
 })
 local response = runner:step("find it", { context = { user_id = "u2" }, tool_call = "auto" })
-return { call = response.tool_calls[1], name = runner.name, found = funcs.new():with_context(response.tool_calls[1].context):call(response.tool_calls[1].registry_id, {}) }
+local call = response.tool_calls[1]
+local found = funcs.new():with_context(call.context):call(call.registry_id, {})
+return { call = call, name = runner.name, found = found }
 """
     found = app.run(body, Call("search"))
     assert found["name"] == "helper"
@@ -346,7 +348,8 @@ local ctx = agent_context.new({ context = { user_id = "u1" } })
 ctx:set_memory_contract({
     implementation_id = "app:memory_store",
     context = { user_id = "${user_id}" },
-    options = { max_items = 5, max_length = 2000, recall_cooldown = 2, min_conversation_length = 2 },
+    options = { max_items = 5, max_length = 2000, recall_cooldown = 2,
+        min_conversation_length = 2 },
 })
 local runner = ctx:load_agent("app:assistant")
 local conversation = prompt.with_system("Be short."):add_user("What do I like?")

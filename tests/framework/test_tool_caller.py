@@ -30,14 +30,18 @@ ENTRIES = (
         "id": "app:careful",
         "kind": "registry.entry",
         "meta": {"type": "agent.trait", "name": "careful", "comment": "Checks twice."},
-        "data": {"prompt": "Check twice.", "tools": ["app.tools:pause", {"id": "app.tools:search"}]},
+        "data": {
+            "prompt": "Check twice.",
+            "tools": ["app.tools:pause", {"id": "app.tools:search"}],
+        },
     },
 )
 RUN = """
 local function calls(...)
     local list = {}
     for n, call in ipairs({ ... }) do
-        list[n] = { id = "c" .. n, name = call[1], registry_id = call[2], arguments = call[3], context = call[4] }
+        list[n] = { id = "c" .. n, name = call[1], registry_id = call[2], arguments = call[3],
+            context = call[4] }
     end
     return list
 end
@@ -90,9 +94,11 @@ def test_an_exclusive_tool_runs_alone_and_the_others_say_so(app):
     body = (
         RUN
         + """
-local validated, told = caller:validate(calls({ "search", "app.tools:search", {} }, { "pause", "app.tools:pause", {} }))
+local validated, told = caller:validate(calls({ "search", "app.tools:search", {} }, { "pause",
+    "app.tools:pause", {} }))
 local results = caller:execute({}, validated)
-local _, twice = caller:validate(calls({ "search", "app.tools:search", {} }, { "search", "app.tools:search", {} }))
+local _, twice = caller:validate(calls({ "search", "app.tools:search", {} }, { "search",
+    "app.tools:search", {} }))
 local alone, quiet = caller:validate(calls({ "search", "app.tools:search", {} }))
 return { told, results.c1.error == nil, results.c2.error, twice, quiet == nil and alone.c1.valid }
 """
@@ -113,7 +119,8 @@ def test_wrappers_look_before_and_after(app):
         + """
 local seen = {}
 caller:set_tool_wrappers({
-    { id = "late", priority = 200, func = function(payload) seen[#seen + 1] = "late:" .. payload.phase end },
+    { id = "late", priority = 200,
+        func = function(payload) seen[#seen + 1] = "late:" .. payload.phase end },
     { id = "rename", phases = { "before_execute" }, options = { to = 9 }, func = function(payload)
         seen[#seen + 1] = "rename:" .. payload.phase
         local call = payload.tool_calls[1]
@@ -124,11 +131,13 @@ caller:set_tool_wrappers({
 })
 local without, refused = caller:validate(calls({ "pause", "app.tools:pause", { n = 1 } }))
 caller:set_wrapper_context({ host = { kind = "test" } })
-local results = caller:execute({}, (caller:validate(calls({ "pause", "app.tools:pause", { n = 1 } }, { "fails", "app.tools:fails", {} }))))
+local results = caller:execute({}, (caller:validate(calls({ "pause", "app.tools:pause",
+    { n = 1 } }, { "fails", "app.tools:fails", {} }))))
 local count = 0
 for _ in pairs(results) do count = count + 1 end
 local strict = tool_caller.new():set_wrapper_context({ host = { kind = "test" } })
-strict:set_tool_wrappers({ { id = "no", strict = true, func = function() return nil, "not today" end } })
+strict:set_tool_wrappers({ { id = "no", strict = true, func = function() return nil,
+    "not today" end } })
 local _, err = strict:validate(calls({ "pause", "app.tools:pause", { n = 1 } }))
 return { refused, seen, count, results.c1.result.n, caller:get_wrapper_observations()[1],
     caller:get_wrapper_errors()[1].error, #caller:get_last_tool_calls(), err }
@@ -150,14 +159,18 @@ return { refused, seen, count, results.c1.result.n, caller:get_wrapper_observati
 def test_tools_and_traits_are_discovered(app):
     body = """
 local names = {}
-for n, tool in ipairs(tools.find_tools({ namespace = "app.tools" })) do names[tool.name] = tool.description end
+for n, tool in ipairs(tools.find_tools({ namespace = "app.tools" })) do
+    names[tool.name] = tool.description
+end
 local search = tools.get_tool_schema("app.tools:search")
 local _, wrong = tools.get_tool_schema("app:assistant")
-local found, errors = tools.get_tool_schemas_ordered({ "app.tools:pause", "app:none", "app.tools:search" })
+local found, errors = tools.get_tool_schemas_ordered({ "app.tools:pause", "app:none",
+    "app.tools:search" })
 local _, unknown = traits.get_by_name("reckless")
 return {
     names = names, slow = tools.find_tools({ namespace = "app.tools", tags = { "slow" } })[1].id,
-    exclusive = search.meta.exclusive, hidden = search.meta.llm_alias == nil, wrong = wrong:message(),
+    exclusive = search.meta.exclusive, hidden = search.meta.llm_alias == nil,
+        wrong = wrong:message(),
     ordered = { found[1].name, found[2].name, errors["app:none"] ~= nil },
     id = tools.resolve_name_to_id("CALCULATE", { "app.tools:search", "app.tools:calculate" }),
     none = select(2, tools.resolve_name_to_id("x", {})), plain = tools.sanitize_name("ns:HTTPGet"),
@@ -189,7 +202,8 @@ local chosen = selector.select_agent("2+2?", "helper", { model = "gpt-4o" })
 local _, invented = selector.execute({ prompt = "2+2?", class = "helper", model = "gpt-4o" })
 local _, empty = selector.execute({ prompt = "x", class = "nothing" })
 local _, without = selector.execute({ class = "helper" })
-return { chosen, invented:message(), empty:message(), without:message(), select(2, selector.execute(5)) }
+return { chosen, invented:message(), empty:message(), without:message(), select(2,
+    selector.execute(5)) }
 """
     found = app.run(
         body,

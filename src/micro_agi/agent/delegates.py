@@ -65,12 +65,13 @@ class Delegates:
         return failed_call(call, spec.id, unanswered)
 
     async def _run(self, turn: Turn, call: ToolCall, spec: ToolSpec) -> TurnFinished:
-        _check_chain(turn, spec)
+        _check_chain(turn, spec.delegate)
         arguments = parse_arguments(call)
-        turn.caller.validate(spec, arguments)
+        turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec
+        _check_chain(turn, definition.id)  # a resolver may know an agent by several names
         context = turn.context.delegated(
             agent_actor(definition),
             agent.authority(definition).scope,
@@ -111,22 +112,22 @@ class Delegates:
         return await inner.run(message("user", text))
 
 
-def _check_chain(turn: Turn, spec: ToolSpec) -> None:
+def _check_chain(turn: Turn, delegate: str) -> None:
     """Refuse a circle and a chain that is too long.
 
     Raises: LimitReached.
     """
     chain = [actor.id.removeprefix("agent:") for actor, _ in turn.context.chain]
-    path = " → ".join((*chain, spec.delegate))
-    if spec.delegate in chain:
+    path = " → ".join((*chain, delegate))
+    if delegate in chain:
         raise LimitReached(
             f"agents ask each other in a circle: {path}",
-            where=spec.delegate,
+            where=delegate,
             fix="answer without this delegate",
         )
     if len(chain) > MAX_DEPTH:
         raise LimitReached(
             f"more than {MAX_DEPTH} agents ask each other: {path}",
-            where=spec.delegate,
+            where=delegate,
             fix="answer without this delegate",
         )

@@ -52,12 +52,13 @@ class Session:
         journal: SessionJournal,
         conversation: Conversation,
         agent: AgentContext,
-        agent_id: str,
+        definition: AgentSpec,
         approvals: Approvals,
     ) -> None:
         self.id = journal.session
         self.agent = agent
-        self.agent_id = agent_id
+        self.definition = definition
+        """Of the agent that it was opened with; another one may answer since."""
         self.conversation = conversation
         self.approvals = approvals
         self._parts = parts
@@ -88,7 +89,7 @@ class Session:
         Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
         """
         if self._loaded_agent:
-            return self.agent.get_current_agent()
+            return await self.agent.ready()
         known = []
         for tool in self.conversation.loaded:
             try:
@@ -98,11 +99,10 @@ class Session:
                 gone = Warned(text=f"loaded tool is gone: {error.what}", fix=error.fix)
                 await self._commit([gone])
         self.agent.add_tools(known)
-        runner = await self.agent.load_agent(self.agent_id)
+        runner = await self.agent.load_agent(self.definition.id)
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
-        if runner.compiled.warnings:
-            await self._commit(list(runner.compiled.warnings))
+        await self._commit(list(runner.compiled.warnings))
         return runner
 
     async def run(self, text: str, listener: Listener) -> TurnFinished:

@@ -14,12 +14,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from micro_agi.agent.calls import (
+    REPEATS_TOLD,
+    Planned,
+    exclusive_among,
+    plan,
+    repeated,
+    skipped,
+    told,
+    told_after,
+)
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
+from micro_agi.agent.extension_calls import Extensions, developer_messages
+from micro_agi.agent.extensions import CHECKPOINT, LIFECYCLE, WRAPPER
 from micro_agi.agent.limits import TurnLimits
-from micro_agi.agent.step import Response
-from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed
+from micro_agi.agent.outcomes import Outcomes
+from micro_agi.agent.step import Response, Runner
+from micro_agi.agent.tool_search import TOOL_SEARCH
+from micro_agi.errors import MicroAgiError, ProviderRefused
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -33,8 +48,6 @@ from micro_agi.messages import (
     StepStarted,
     ToolCall,
     ToolCallFinished,
-    ToolCreated,
-    ToolLoaded,
     ToolSpec,
     TurnFinished,
     TurnStarted,
@@ -45,7 +58,6 @@ from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
-from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False, later=False)`."""
@@ -55,10 +67,8 @@ Delegate = Callable[["Turn", ToolCall, ToolSpec], Awaitable[ToolCallFinished]]
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
-REPEATS_TOLD = 3
-"""The same call failing this often: the model is told, and the next one is refused."""
-LOADS = "load_tool"
-"""Value of `meta.effect` on the operator's entry whose result names a tool to load."""
+MAX_EMPTY = 2
+"""Retries of steps that had neither text nor a call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +92,9 @@ class Turn:
     steps: int = 0
     calls: int = 0
     truncated: int = 0
+    empty: int = 0
+    planned: dict[str, Planned] = field(default_factory=dict)
+    """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
     effects: bool = False
     """Whether a call of the newest step may have had an effect outside."""
@@ -89,6 +102,10 @@ class Turn:
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    outcomes: Outcomes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outcomes = Outcomes(self.registry, self.agent, session=self.context.session)
 
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
@@ -136,21 +153,24 @@ class Turn:
                     return "limit_reached", response.result
             elif response.message.tool_calls:
                 await self._call_tools(response.message.tool_calls)
+            elif not response.result.strip():
+                self.empty += 1
+                if self.empty > MAX_EMPTY:
+                    raise _no_answer(response, self.empty)
             else:
                 await self._compact(response, running=False)
                 return "answered", response.result
             await self._compact(response, running=True)
 
     async def _step(self) -> Response:
-        runner = self.agent.get_current_agent()
-        memory = await runner.recall(
-            self.conversation.messages, context=self.context.values, on_event=self.show
-        )
+        runner = await self.agent.ready()
+        await self._around("before_step", runner)
+        values = self.context.values
+        system = await runner.opening(context=values, on_event=self.show)
+        memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
-        prepared = await runner.prepare(
-            self.conversation.messages, context=self.context.values, on_event=self.show
-        )
+        prepared = runner.prepare(self.conversation.messages, system=system)
         self.steps += 1
         await self.commit(
             [
@@ -175,37 +195,97 @@ class Turn:
         )
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.
-        calls = response.message.tool_calls
+        calls = await self._plan(response.message.tool_calls, runner)
         intents = [self.caller.started(call, runner.tools) for call in calls]
         effects = not all(intent.replayable for intent in intents)
         await self.commit([finished, *intents], durable=effects, later=not intents)
         self.effects = effects
+        await self._around("after_step", runner)
         return response
+
+    async def _plan(self, calls: Sequence[ToolCall], runner: Runner) -> Sequence[ToolCall]:
+        """Let the agent's tool wrappers change the calls; return those to be announced."""
+        self.planned = {}
+        if not calls or not self.extensions(runner).of(WRAPPER):
+            return calls
+        payload = self._payload(runner)
+        self.planned, warnings = await plan(self.extensions(runner), calls, runner.tools, payload)
+        if warnings:
+            await self.commit(warnings, later=True)
+        planned = (self.planned[call.id] for call in calls)
+        return [p if isinstance(p, ToolCall) else c for p, c in zip(planned, calls, strict=True)]
+
+    async def _around(self, phase: str, runner: Runner) -> None:
+        """Call the lifecycle extensions of a phase; what they say becomes part of the talk."""
+        extensions = self.extensions(runner)
+        if not extensions.of(LIFECYCLE):
+            return
+        summary = await extensions.apply({**self._payload(runner), "phase": phase})
+        said = [Recalled(message=m) for m in developer_messages(summary)]
+        await self.commit([*summary.warnings, *said], later=True)
+
+    def _checkpoint(self, runner: Runner) -> Callable[[str], Awaitable[str]] | None:
+        """Return what writes the summary in place of a model, if a trait declares it."""
+        extensions = self.extensions(runner)
+        if not extensions.of(CHECKPOINT):
+            return None
+
+        async def write(transcript: str) -> str:
+            payload = {**self._payload(runner), "transcript": transcript}
+            written, summary = await extensions.checkpoint(payload)
+            await self.commit(summary.warnings, later=True)
+            return written
+
+        return write
+
+    def extensions(self, runner: Runner) -> Extensions:
+        """Return what the agent's traits want called around steps and calls."""
+        return runner.extensions(self.registry.snapshot())
+
+    def _payload(self, runner: Runner) -> dict[str, Any]:
+        spec = runner.compiled.spec
+        return {
+            "host": {"kind": "session", "session_id": self.context.session},
+            "agent": {"id": spec.id, "name": spec.name, "model": runner.card.name},
+            "run_context": dict(self.context.values),
+            "turn": self.context.turn,
+            "step": self.steps,
+        }
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
         """Run the calls of one step, whose intents are committed, and commit their results.
 
         The calls run together; the results are in call order.
         """
-        tools = self.agent.get_current_agent().tools
+        runner = await self.agent.ready()
+        tools = runner.tools
         self.version_before = self.registry.version
         self.calls += len(calls)
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
-        alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
+        alone = exclusive_among(calls, tools)
 
         async def run(call: ToolCall) -> ToolCallFinished:
             if alone is not None and call.id != alone:
-                return _skipped(call)
+                return skipped(call)
             if self.failures[_identity(call)] >= REPEATS_TOLD:
-                return _repeated(call)
-            spec = tools.get(call.name)
+                return repeated(call)
+            planned = self.planned.get(call.id, call)
+            if isinstance(planned, MicroAgiError):
+                return failed_call(call, "", planned)
+            call, spec = planned, tools.get(planned.name)
             if spec is not None and spec.delegate:
                 # Not through the gate: its own calls will need places there.
                 return await self.delegate(self, call, spec)
             async with gate:
                 return await self.caller.run(
-                    call, tools, context, approvals=self.approvals, emit=self._emit
+                    call,
+                    tools,
+                    context,
+                    approvals=self.approvals,
+                    emit=self._emit,
+                    session=self.agent.values,
+                    local={TOOL_SEARCH: self.outcomes.search},
                 )
 
         tasks = [asyncio.create_task(run(call)) for call in calls]
@@ -218,6 +298,10 @@ class Turn:
             # Those that ended before the cancellation had their effect: keep their outcome.
             await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
             raise
+        if self.planned:
+            payload = self._payload(runner)
+            after = await told_after(self.extensions(runner), calls, results, tools, payload)
+            await self.commit(after.warnings, later=True)
         recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
         # What had an effect outside must not be forgotten; the rest may run again.
         events = [event for events in recorded for event in events]
@@ -238,72 +322,27 @@ class Turn:
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
     async def _record(self, call: ToolCall, result: ToolCallFinished) -> list[AnyEvent]:
-        """Return one result with the effects it had: tools created, tools loaded."""
+        """Count a failure, and return the result with the effects it had."""
         identity = _identity(call)
         if result.error is None:
             self.failures.pop(identity, None)
         else:
             self.failures[identity] += 1
             if self.failures[identity] == REPEATS_TOLD:
-                result = _told(result)
-        result, loads = await self._load(call, result)
-        return [result, *self._created(call), *loads]
-
-    def _created(self, call: ToolCall) -> list[AnyEvent]:
-        """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
-        if self.registry.version == self.version_before:
-            return []
+                result = told(result)
         key = call_key(self.step_context(), call)
-        return [
-            ToolCreated(
-                call_id=call.id,
-                tool=change.entry_id,
-                version=version.id,
-                updated=change.kind == "entry.update",
-                report=dict(version.report),
-            )
-            for version in self.registry.versions_of_call(self.context.session, key)
-            for change in version.operations
-        ]
-
-    async def _load(
-        self, call: ToolCall, result: ToolCallFinished
-    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
-        """Load the tool that a `load_tool` effect names; if that fails, so did the call."""
-        if MARK in result.content and result.result is None and result.error is None:
-            return await self._add(call, result, READ_RESULT)
-        value = result.result
-        if not (isinstance(value, dict) and value.get("loaded") is True and result.tool):
-            return result, []
-        try:
-            entry = self.registry.get(result.tool)
-        except EntryNotFound:
-            return result, []
-        if entry.meta.get("effect") != LOADS or not self.registry.is_operators(entry.namespace):
-            return result, []
-        return await self._add(call, result, str(value.get("id") or ""))
-
-    async def _add(
-        self, call: ToolCall, result: ToolCallFinished, wanted: str
-    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
-        """Add a tool to the running agent, or turn the result into the reason why not."""
-        if any(t.id == wanted for t in self.agent.get_current_agent().compiled.tools):
-            return result, []
-        try:
-            self.agent.add_tools(wanted)
-            runner = await self.agent.reload(wanted=wanted)
-        except (EntryInvalid, EntryNotFound) as error:
-            self.agent.remove_tool(wanted)
-            return failed_call(call, result.tool, error), []
-        name = next(t.name for t in runner.compiled.tools if t.id == wanted)
-        return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
+        return await self.outcomes.of(call, result, key=key, version_before=self.version_before)
 
     async def _compact(self, response: Response, *, running: bool) -> None:
-        runner = self.agent.get_current_agent()
+        runner = await self.agent.ready()
         if self.compressor.due(response.tokens, runner.card):
             await self.commit([])  # summarising takes seconds: what waits is committed before
             event = await self.compressor.compact(
-                self.conversation, response.tokens, runner.card, running=running
+                self.conversation,
+                response.tokens,
+                runner.card,
+                running=running,
+                checkpoint=self._checkpoint(runner),
             )
             if event is not None:
                 await self.commit([event])
@@ -331,34 +370,9 @@ def _ended(task: "asyncio.Task[ToolCallFinished]") -> bool:
     return task.done() and task.exception() is None
 
 
-def _skipped(call: ToolCall) -> ToolCallFinished:
-    error = ToolFailed(
-        "skipped: another call of this reply has to run alone",
-        where=f"tool call {call.id}",
-        fix="call it again in the next step if it is still needed",
-    )
-    return failed_call(call, "", error)
-
-
-def _repeated(call: ToolCall) -> ToolCallFinished:
-    error = ToolFailed(
-        f"`{call.name}` failed {REPEATS_TOLD} times with these arguments; refused for this turn",
-        where=f"tool call {call.id}",
-        fix="do something else",
-    )
-    return failed_call(call, "", error)
-
-
-def _told(result: ToolCallFinished) -> ToolCallFinished:
-    note = (
-        f"\n[this call failed {REPEATS_TOLD} times with the same arguments; "
-        "it will be refused from now on]"
-    )
-    return ToolCallFinished(
-        call_id=result.call_id,
-        name=result.name,
-        tool=result.tool,
-        content=result.content + note,
-        error=result.error,
-        duration_s=result.duration_s,
+def _no_answer(response: Response, steps: int) -> ProviderRefused:
+    return ProviderRefused(
+        f"the model answered {steps} times with neither text nor a tool call",
+        where=f"the last reply ended with `{response.finish_reason}`",
+        fix="ask again or differently, raise the agent's max_tokens, or use another model",
     )

@@ -32,7 +32,7 @@ from micro_agi.framework.stream import streamer
 from micro_agi.llm.facade import LlmParts
 from micro_agi.llm.request import ModelEvent
 from micro_agi.llm.usage import UsageRecord
-from micro_agi.messages import Message, ToolCall, Warned, message
+from micro_agi.messages import ToolCall, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.sandbox.host.process import Mailboxes
@@ -157,7 +157,7 @@ class _Agents:
             # Before functions of its traits run; asked again by the id that it turns out to have.
             call.context.forbid_denied("agent.load", wanted)
         runner = await context.load_agent(
-            wanted if isinstance(wanted, str) else as_object(wanted), model=_model(call)
+            wanted if isinstance(wanted, str) else as_object(wanted), model=_model(call.argument(2))
         )
         return self._loaded(call, held, runner)
 
@@ -173,7 +173,8 @@ class _Agents:
         if wanted is None or wanted == "":
             raise InputInvalid("Agent spec or identifier is required", where="switch_to_agent")
         runner = await context.switch_to_agent(
-            wanted if isinstance(wanted, str) else as_object(wanted)
+            wanted if isinstance(wanted, str) else as_object(wanted),
+            model=_model(call.argument(3)),
         )
         return self._loaded(call, held, runner)
 
@@ -219,6 +220,8 @@ class _Agents:
                 messages,
                 tool_call=options.get("tool_call"),
                 context=as_object(options.get("context")),
+                disable_memory_recall=options.get("disable_memory_recall") is True,
+                previous_memory_ids=_ids(options.get("previous_memory_ids")),
                 on_event=on_event,
             )
         except MicroAgiError as error:
@@ -359,9 +362,14 @@ def _configure(context: AgentContext, value: Any) -> None:
     )
 
 
-def _model(call: HostCall) -> str:
-    model = as_object(call.argument(2)).get("model")
+def _model(options: Any) -> str:
+    model = as_object(options).get("model")
     return model if isinstance(model, str) else ""
+
+
+def _ids(value: Any) -> list[str | int]:
+    listed = value if isinstance(value, list) else []
+    return [i for i in listed if isinstance(i, str | int)]
 
 
 def _warn(call: HostCall, warned: Warned) -> None:
@@ -410,7 +418,8 @@ def _response(
     if response.delegate_calls:
         facts["delegate_calls"] = [_delegate(c, runner, context) for c in response.delegate_calls]
     if response.memory_prompt is not None:
-        facts |= _memory(response.memory_prompt)
+        facts["memory_recall"] = response.memory_recall
+        facts["memory_prompt"] = message_for_lua(response.memory_prompt)
     return facts
 
 
@@ -422,12 +431,4 @@ def _delegate(call: ToolCall, runner: Runner, context: Mapping[str, Any]) -> dic
         **facts,
         "agent_id": spec.delegate,
         "context": {**context, **spec.context, **to_and_from},
-    }
-
-
-def _memory(prompt: Message) -> dict[str, Any]:
-    ids = list(prompt.metadata.get("memory_ids", ()))
-    return {
-        "memory_recall": {"memory_ids": ids, "count": len(ids)},
-        "memory_prompt": message_for_lua(prompt),
     }

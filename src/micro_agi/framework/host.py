@@ -11,7 +11,7 @@ from micro_agi.llm.structured import Violations
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.host.process import Mailboxes, process_functions
-from micro_agi.tools.call import validator_for
+from micro_agi.tools.schemas import validator_for
 
 
 def framework_functions(

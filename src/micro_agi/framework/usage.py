@@ -16,8 +16,9 @@ from micro_agi.registry.registry import Registry
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope
+from micro_agi.tools.binding import implementations, method_of
 from micro_agi.tools.functions import Functions
-from micro_agi.values import as_object, parse_id
+from micro_agi.values import as_object
 
 CONTRACT = "wippy.llm:usage_tracker"
 METHOD = "track_usage"
@@ -58,10 +59,8 @@ class BoundTracker:
         return str(usage_id) if isinstance(usage_id, str | int) else ""
 
     def _target(self) -> str | None:
-        for binding in self._registry.snapshot().find({"kind": "contract.binding"}):
-            for item in binding.data.get("contracts") or ():
-                facts = as_object(item)
-                method = as_object(facts.get("methods")).get(METHOD)
-                if facts.get("contract") == CONTRACT and isinstance(method, str):
-                    return str(parse_id(method, default_namespace=binding.namespace))
+        for binding in implementations(self._registry.snapshot(), CONTRACT):
+            found = method_of(binding, CONTRACT, METHOD)
+            if found is not None:
+                return found
         return None

@@ -7,8 +7,8 @@ summaries are joined by one more call, or shortened again when they are still to
 If asked to, the result is corrected until it is within 5 % of the size, at most twice.
 
 All lengths are in characters (code points). Source: spec/agent.md 6.15. Differences: a
-class names a model too, a model without limits counts as a small one, and summaries that
-are still too long together are cut into chunks again.
+class names a model too, a model without limits counts as a small one, summaries that fit
+together are not sent again, and those that are still too long are cut into chunks again.
 """
 
 from collections.abc import Awaitable, Callable

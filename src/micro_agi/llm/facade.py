@@ -5,8 +5,7 @@ Every entrance is here once; `rt.llm` and the Lua library `wippy.llm:llm` are tw
 it. Each call chooses its model (a name, a class, `class:x`), goes through the gateway with
 its retries and cost, and leaves a usage record.
 
-Source: spec/agent.md 6.2, 6.3. Differences: a model without the capability that a call
-needs is refused, and errors keep their type.
+Source: spec/agent.md 6.2, 6.3. Difference: errors keep their type.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -61,6 +60,9 @@ class LlmParts:
     gateway: Gateway
     client: Client
     choose: Callable[[str], Awaitable[ModelCard]]
+    """The model for a call that wants this one; a person may have named another for all."""
+    exact: Callable[[str], Awaitable[ModelCard]]
+    """This very model: another one's vectors mean something else."""
     catalogue: Callable[[], Catalogue]
     classes: Callable[[], Sequence[ModelEntry]]
     """Entries with `meta.type: llm.model.class`."""
@@ -143,7 +145,7 @@ class Llm:
         ProviderUnavailable.
         """
         listed = read_texts(texts)
-        card = await self._card(read_options({"model": model}), "llm.embed")
+        card = await self._card(read_options({"model": model}), "llm.embed", exact=True)
         provider = self.parts.gateway.provider(card)
         if not isinstance(provider, Embedder):
             raise InputInvalid(
@@ -167,7 +169,7 @@ class Llm:
 
         Raises: InputInvalid when there is no such model.
         """
-        card = await self._card(read_options({"model": model}), "llm.status")
+        card = await self._card(read_options({"model": model}), "llm.status", exact=True)
         provider = self.parts.gateway.provider(card)
         if isinstance(provider, Checkable):
             return await provider.status(self.parts.client, card)
@@ -244,22 +246,13 @@ class Llm:
         card = await self._card(read_options({"model": model}), "llm.generate")
         return card, measure(card, content, target_chars)
 
-    async def _card(self, wanted: Wanted, action: str) -> ModelCard:
+    async def _card(self, wanted: Wanted, action: str, *, exact: bool = False) -> ModelCard:
         """Choose the model and ask the policy about it, before anything is sent."""
         named = self.parts.catalogue().find(wanted.model)
         self.allow(action, named.name if named else wanted.model)
-        card = await self.parts.choose(wanted.model)
+        choose = self.parts.exact if exact else self.parts.choose
+        card = await choose(wanted.model)
         self.allow(action, card.name)
-        needed = "embed" if action == "llm.embed" else ""
-        if needed and card.capabilities and needed not in card.capabilities:
-            able = [c.name for c in self.available_models(needed)]
-            raise InputInvalid(
-                f"model `{card.name}` does not list the capability `{needed}`",
-                where=f"model {card.name}",
-                fix=f"use one of: {', '.join(able)}"
-                if able
-                else f"add an `llm.model` entry with the capability `{needed}`",
-            )
         return wanted.on(card)
 
     async def _track(self, model: str, reply: Reply) -> str:
