@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from micro_agi.errors import EntryInvalid, EntryNotFound, LimitReached, ToolFailed
+from micro_agi.framework.stream import Streamer
+from micro_agi.messages import TextDelta
 from micro_agi.sandbox.host.calls import Frame
 from micro_agi.sandbox.host.process import Mail, Mailbox, Mailboxes, process_functions
 from micro_agi.sandbox.limits import Limits
@@ -313,3 +315,26 @@ return { #text, text == response.result }
     )
     # More than one frame to the worker holds beside the answer itself.
     assert app.run(body, ["word " * 1000] * 80) == [400_000, True]
+
+
+@pytest.mark.requirement("003/lua/streaming")
+def test_a_stream_ends_when_its_receiver_has_all_of_it_or_is_gone():
+    async def ended(listens, leave):
+        box = Mailbox("p", "s")
+        if listens:
+            box.listen("t")
+        stream = Streamer(box, "t", "me")
+        stream(TextDelta(text="a"))
+        stream(TextDelta(text="b"))
+        done = asyncio.create_task(stream.done((), {"finish_reason": "stop"}))
+        await asyncio.sleep(0)
+        waited = not done.done()
+        leave(box)
+        async with asyncio.timeout(5):
+            await done
+        return waited
+
+    assert asyncio.run(ended(True, lambda box: box.take())) is True
+    assert asyncio.run(ended(True, lambda box: box.unlisten("t"))) is True
+    assert asyncio.run(ended(True, lambda box: box.close())) is True
+    assert asyncio.run(ended(False, lambda box: None)) is False
