@@ -76,6 +76,11 @@ MODULES: Mapping[str, Module] = {
         generated=True,
         functions=_names("new format"),
     ),
+    "process": Module(
+        doc="messages between calls, by pid and topic",
+        generated=True,
+        functions=_names("pid id listen unlisten inbox send"),
+    ),
     "text": Module(
         doc="regular expressions, differences, splitting",
         generated=True,
@@ -141,9 +146,6 @@ MODULES: Mapping[str, Module] = {
     "agents": Module(
         doc="agents: behind the libraries of wippy.agent",
         functions=_names("new change load switch config current step stats tool tools select"),
-    ),
-    "process": Module(
-        doc="messages between calls", functions=_names("pid id listen unlisten inbox send")
     ),
     "store": Module(doc="keys and values that last", functions=_names("get")),
 }
