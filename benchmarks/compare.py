@@ -31,7 +31,9 @@ class Size:
     """Whole processes started for one number."""
 
 
-FULL = Size(rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, tools=1000, starts=9)
+FULL = Size(
+    rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, tools=1000, starts=9
+)
 TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, tools=20, starts=1)
 
 

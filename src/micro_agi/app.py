@@ -17,8 +17,10 @@ from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.discovery import Discovery
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.schema_processors import SchemaProcessors
+from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
@@ -370,6 +372,27 @@ class Runtime:
             memory_contract=memory_contract,
             context_merger=context_merger,
             caller=caller,
+        )
+
+    @property
+    def discovery(self) -> Discovery:
+        """Agents, traits and tools as they are now, by id, name, class or namespace."""
+        return Discovery(self.registry.snapshot())
+
+    async def select_agent(self, request: str, of_class: str, *, model: str = "") -> Selected:
+        """Let a model choose the agent of a class that fits a request best.
+
+        `model` is a name or a class, else one of class `fast`, else what there is.
+        Raises: as `agent.select.select_agent`.
+        """
+        usual = "class:fast" if self.catalogue.by_class("fast") else ""
+        card = await self.models.choose(model or usual)
+        return await select_agent(
+            self.discovery.agents(of_class=of_class),
+            request,
+            of_class=of_class,
+            gateway=self.models.gateway,
+            card=card,
         )
 
     async def session(

@@ -123,10 +123,9 @@ class AgentContext:
         Raises: EntryInvalid for something that is no reference.
         """
         items = _items(specs)
-        keys = {_key(item) for item in items}
+        by_key = {_key(item): item for item in (*self._layers.tools, *items)}
         if items:
-            kept = [item for item in self._layers.tools if _key(item) not in keys]
-            self._layers.tools = [*kept, *items]
+            self._layers.tools = list(by_key.values())
             self._drop()
         return self
 

@@ -72,6 +72,8 @@ class Session:
         self._authority: tuple[int, str, Scope] = (-1, "", Scope())
         self._loaded_agent = False
         self._compiled_at = -1
+        self._answering: Runner | None = None
+        """Who answered the newest turn."""
 
     @property
     def usage(self) -> Usage:
@@ -187,6 +189,8 @@ class Session:
             model=runner.card.name,
             values={**self.agent.values, **spec.context},
         )
+        before, self._answering = self._answering, runner
+        other = before is None or before.compiled.spec.id != spec.id
         turn = Turn(
             registry=parts.registry,
             agent=self.agent,
@@ -199,6 +203,8 @@ class Session:
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
+            activate=other,
+            leaving=before if other else None,
         )
         return await turn.run(message("user", text))
 

@@ -86,6 +86,10 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    activate: bool = False
+    """The agent answers for the first time, or again after another one."""
+    leaving: Runner | None = None
+    """The agent that answered before it, if it was another one."""
     clock: Callable[[], float] = time.monotonic
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
@@ -139,6 +143,10 @@ class Turn:
         return finished
 
     async def _loop(self) -> tuple[Outcome, str]:
+        if self.leaving is not None:
+            await self._around("deactivate", self.leaving)
+        if self.activate:
+            await self._around("activate", await self.agent.ready())
         while True:
             hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             if hit is not None:

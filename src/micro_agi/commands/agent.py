@@ -49,6 +49,8 @@ async def show(invocation: Invocation) -> int:
         ("traits", ", ".join(str(t if isinstance(t, str) else t.get("id")) for t in spec.traits)),
         ("steps", ", ".join(f.id for f in (*compiled.prompt_functions, *compiled.step_functions))),
         ("clock", ", ".join(c.zone for c in compiled.clocks)),
+        ("around", ", ".join(f"{e.binding} ({e.kind})" for e in compiled.extensions)),
+        ("shown", _shown(compiled)),
     ]
     shown = [(name, text) for name, text in pairs if text]
     invocation.say(facts(shown, width=invocation.width))
@@ -62,6 +64,13 @@ async def show(invocation: Invocation) -> int:
     for warning in compiled.warnings:
         invocation.note(f"warning: {warning.text}\n  where: {warning.where}\n  fix: {warning.fix}")
     return 0
+
+
+def _shown(compiled: CompiledAgent) -> str:
+    """Say how many of the tools a model is shown, if it is not all."""
+    if len(compiled.shown) == len(compiled.tools):
+        return ""
+    return f"{len(compiled.shown)} of {len(compiled.tools)} tools, the others after tool_search"
 
 
 def _target(tool: ToolSpec) -> str:
@@ -92,6 +101,11 @@ def _as_json(compiled: CompiledAgent, model: str) -> dict[str, object]:
                 "context": t.context,
             }
             for t in compiled.tools
+        ],
+        "shown": [t.name for t in compiled.shown],
+        "extensions": [
+            {"kind": e.kind, "binding": e.binding, "phases": e.phases, "priority": e.priority}
+            for e in compiled.extensions
         ],
         "warnings": [{"text": w.text, "where": w.where, "fix": w.fix} for w in compiled.warnings],
     }

@@ -121,7 +121,7 @@ class Conversation:
     def _add_step(self, step: StepFinished) -> None:
         self.usage = self.usage.plus(step.usage)
         self.cost_usd += step.cost_usd or 0.0
-        if step.message.parts or step.message.tool_calls:
+        if step.message.tool_calls or step.message.text.strip():
             self.messages.append(step.message)
         elif not step.truncated:
             self.messages.append(message("developer", EMPTY))
