@@ -207,8 +207,8 @@ return { chosen, invented:message(), empty:message(), without:message(), select(
 """
     found = app.run(
         body,
-        '{"agent": "app:specialist", "reason": "knows"}',
-        '{"agent": "app:invented", "reason": "?"}',
+        Call("choose_agent", {"agent": "app:specialist", "reason": "knows"}),
+        Call("choose_agent", {"agent": "app:invented", "reason": "?"}),
     )
     assert found == [
         {"success": True, "agent": "app:specialist", "reason": "knows"},

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from micro_agi.agent.context import AgentContext
-from micro_agi.agent.spec import AGENT_TYPE
+from micro_agi.agent.discovery import Discovery
+from micro_agi.agent.select import select_agent
 from micro_agi.agent.step import Response, Runner
-from micro_agi.errors import EntryNotFound, InputInvalid, MicroAgiError, OutputInvalid
+from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.framework.conversation import (
     call_for_lua,
     message_for_lua,
@@ -26,19 +27,18 @@ from micro_agi.framework.conversation import (
     tokens,
 )
 from micro_agi.framework.failure import typed
-from micro_agi.framework.models import llm_for
 from micro_agi.framework.state import Frames, Held
 from micro_agi.framework.stream import streamer
 from micro_agi.llm.facade import LlmParts
 from micro_agi.llm.request import ModelEvent
 from micro_agi.llm.usage import UsageRecord
-from micro_agi.messages import ToolCall, Warned, message
+from micro_agi.messages import ToolCall, Warned
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.sandbox.host.process import Mailboxes
 from micro_agi.security.context import CallContext
 from micro_agi.tools.resolve import tool_spec
-from micro_agi.values import as_object, canonical_json, nearest
+from micro_agi.values import as_object, nearest
 
 NewAgent = Callable[[Mapping[str, Any], CallContext], AgentContext]
 """Makes an agent context with base values, which acts for the call with this context."""
@@ -46,15 +46,6 @@ NewAgent = Callable[[Mapping[str, Any], CallContext], AgentContext]
 STEP_OPTIONS = (
     *("context", "stream_target", "tool_call", "disable_memory_recall", "previous_memory_ids"),
 )
-CHOICE = {
-    "type": "object",
-    "properties": {
-        "agent": {"type": "string", "description": "id of the agent that fits best"},
-        "reason": {"type": "string"},
-    },
-    "required": ["agent", "reason"],
-    "additionalProperties": False,
-}
 SELECTOR_MODEL = "class:fast"
 
 log = logging.getLogger("micro_agi.framework")
@@ -288,47 +279,19 @@ class _Agents:
     async def select(self, call: HostCall) -> Any:
         """`select(prompt, class, model?)` → which agent of a class fits a request best."""
         prompt, wanted, model = (call.argument(n) for n in range(3))
-        for value, said in (
-            (prompt, "User prompt is required"),
-            (wanted, "Class name is required"),
-        ):
-            if not isinstance(value, str) or not value:
-                raise InputInvalid(said, where="select_agent")
-        agents = self._agents_of_class(wanted)
-        if not agents:
-            raise EntryNotFound(
-                f"No agents found for class: {wanted}",
-                where="select_agent",
-                fix="give agents this class in meta.class",
-            )
-        listed = [
-            {"id": e.id, "name": e.meta.get("name") or e.id, "title": e.meta.get("title") or ""}
-            | {"comment": e.meta.get("comment") or "", "tags": e.meta.get("tags") or []}
-            for e in agents
-        ]
-        text = (
-            f"Choose the agent that should answer this request.\n\nRequest:\n{prompt}\n\n"
-            f"Agents of class {wanted}:\n{canonical_json(listed).decode()}"
+        wanted = wanted if isinstance(wanted, str) else ""
+        name = model if isinstance(model, str) and model else SELECTOR_MODEL
+        agents = Discovery(self._door.registry.snapshot()).agents(of_class=wanted)
+        card = await self._door.llm.choose(name)
+        call.context.forbid_denied("llm.generate", card.name)
+        chosen = await select_agent(
+            agents,
+            prompt if isinstance(prompt, str) else "",
+            of_class=wanted,
+            gateway=self._door.llm.gateway,
+            card=card,
         )
-        llm = llm_for(self._door.llm, call.context)
-        found = await llm.structured_output(
-            CHOICE,
-            [message("user", text)],
-            model=model if isinstance(model, str) and model else SELECTOR_MODEL,
-            temperature=0,
-        )
-        chosen = found.value["agent"]
-        if chosen not in {e.id for e in agents}:
-            raise OutputInvalid(
-                f"LLM selected invalid agent ID: {chosen}",
-                where="select_agent",
-                fix=f"the class has: {', '.join(sorted(e.id for e in agents))}",
-            )
-        return {"success": True, "agent": chosen, "reason": found.value["reason"]}
-
-    def _agents_of_class(self, wanted: str) -> list[Any]:
-        found = self._door.registry.snapshot().find({"meta.type": AGENT_TYPE})
-        return [e for e in found if wanted in _classes(e.meta.get("class"))]
+        return {"success": True, "agent": chosen.agent, "reason": chosen.reason}
 
     def _loaded(self, call: HostCall, held: Held, runner: Runner) -> dict[str, Any]:
         """Give a freshly loaded runner to the caller, if the policies let it have both."""
@@ -345,10 +308,6 @@ def _permit(call: HostCall, runner: Runner) -> None:
     """
     call.context.forbid_denied("agent.load", runner.compiled.spec.id)
     call.context.forbid_denied("llm.generate", runner.card.name)
-
-
-def _classes(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str) else value if isinstance(value, list) else []
 
 
 def _configure(context: AgentContext, value: Any) -> None:

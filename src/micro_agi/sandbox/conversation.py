@@ -316,7 +316,7 @@ class _Turns:
         return type(number) is int and number > 0 and number not in self.outstanding
 
     async def answers(self, wait_ns: int) -> list[msgspec.Raw]:
-        """Return what has finished; in a trial, time passes at once when nothing else is awaited."""
+        """Return what has finished; in a trial, time passes at once when no work is awaited."""
         deadline = None
         if wait_ns > 0:
             deadline = asyncio.get_running_loop().time() + wait_ns / NS_PER_S
