@@ -10,7 +10,7 @@ from micro_agi.commands.table import COMMANDS
 
 ROOT = Path(__file__).parent.parent / "src" / "micro_agi"
 LAYER_ZERO = {"errors", "values", "messages", "settings"}
-PURE = {"store", "search", "net"}
+PURE = {"store", "search", "net", "toolcalls"}
 MAY_IMPORT = {
     "errors": set(),
     "values": set(),
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "store": set(),
     "search": set(),
     "net": set(),
+    "toolcalls": set(),
     "registry": {"security", "store"},
     "sandbox": {"security", "net"},
     "llm": PURE,

@@ -202,7 +202,7 @@ class Runtime:
         self.models = Models(
             ModelParts(
                 settings=settings,
-                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
                 client=self.client,
                 database=self.database,
                 ask=self._ask,
@@ -484,12 +484,16 @@ def _not_honoured(project: Project) -> list[str]:
     return said
 
 
-def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
-    """Return the models of a snapshot as plain values."""
-    return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]
-
-
 def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
     """Return the entries of a snapshot that describe classes of models."""
     found = snapshot.find({"meta.type": "llm.model.class"})
     return [ModelEntry(e.id, e.meta, e.data) for e in found]
+
+
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

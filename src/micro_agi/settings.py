@@ -65,6 +65,18 @@ class Settings:
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )
     api_key: Secret = setting(NO_KEY, "key for `base_url`", env=("OPENAI_API_KEY",))
+    anthropic_url: str = setting(
+        "",
+        "Anthropic's API, without a version; empty means its own address",
+        env=("ANTHROPIC_BASE_URL",),
+        url=True,
+    )
+    google_url: str = setting(
+        "",
+        "Google's Gemini API, with its version; empty means its own address",
+        env=("GEN_AI_API_BASE_URL",),
+        url=True,
+    )
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
     no_input: bool = setting(False, "refuse what is asked")

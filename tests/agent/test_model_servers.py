@@ -45,6 +45,27 @@ def calling(name, arguments):
     return Reply(calls=(Call(name, arguments),))
 
 
+def test_a_local_model_that_writes_its_calls_as_text_extends_itself_too(tmp_path):
+    def tag(name, arguments):
+        return Reply(text=f'<tool name="{name}">{json.dumps(arguments)}</tool>')
+
+    script = [
+        tag("create_tool", DRAFT),
+        Reply(text='Now <tool name="load_tool">{"id": "app.generated:greet"'),
+        tag("load_tool", {"id": "app.generated:greet"}),
+        Reply(text='```python\ngreet(who="you")\n```'),
+        Reply(text="hello you"),
+    ]
+    [turn], bodies = play(tmp_path, script, "greet me")
+    assert turn.lines[0] == "[create_tool] ok"
+    assert "never closed" in turn.lines[1]
+    assert turn.lines[2:] == [
+        *("[load_tool] ok", "[+] app.generated:greet", "[greet] ok"),
+        "hello you",
+    ]
+    assert [m["role"] for m in bodies[-1]["messages"][-2:]] == ["assistant", "tool"]
+
+
 @pytest.mark.requirement("000/agent/definition", "000/agent/max-tokens", "000/run/command")
 def test_the_self_extending_turn_runs_against_any_compatible_server(tmp_path):
     script = [

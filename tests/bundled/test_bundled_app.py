@@ -14,8 +14,13 @@ from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 APP = Path(next(iter(micro_agi.bundled.__path__))) / "app"
 ENTRIES = {e.id: e for e in load_app(APP, source="program").entries}
-OURS = {"app:allow_generated"}
-"""An allow in the same group: what no policy allows is refused here (decisions)."""
+OURS = {
+    # An allow in the same group: what no policy allows is refused here (decisions).
+    "app:allow_generated",
+    # So that `--model claude-…` and `gemini-…` have a price and a window.
+    *("app:claude-sonnet-5-5", "app:claude-haiku-4-5"),
+    *("app:gemini-3.5-flash", "app:gemini-2.5-flash"),
+}
 
 
 @pytest.mark.requirement(

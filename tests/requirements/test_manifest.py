@@ -4,10 +4,10 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-from tests.requirements import micro_agi
+from tests.requirements import micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS]
+REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS]
 
 
 def marked() -> dict[str, list[str]]:

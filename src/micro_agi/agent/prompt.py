@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from micro_agi.messages import Message, Part, Role, Text, ToolCall
+from micro_agi.messages import CACHE_MARKER, Message, Part, Role, Text, ToolCall
 
 MERGING = ("system", "developer", "user", "assistant")
 
@@ -76,6 +76,16 @@ class Prompt:
         self.messages.append(Message(role="tool", parts=(part,), tool_call_id=call_id, name=name))
         return self
 
+    def add_cache_marker(self, marker_id: str = "default") -> "Prompt":
+        """Say that a service's cache should reach up to here; nothing joins the last message then.
+
+        Without a message yet there is nothing to keep.
+        """
+        if self.messages:
+            marked = {**self.messages[-1].metadata, CACHE_MARKER: marker_id}
+            self.messages[-1] = msgspec.structs.replace(self.messages[-1], metadata=marked)
+        return self
+
     def clone(self) -> "Prompt":
         """Return an independent copy; messages are frozen, so only the list is copied."""
         return Prompt(self.messages)
@@ -89,5 +99,6 @@ class Prompt:
 
 
 def _joins(last: Message, new: Message) -> bool:
-    same = last.role == new.role and new.role in MERGING and not last.tool_calls
+    ended = bool(last.tool_calls) or CACHE_MARKER in last.metadata
+    same = last.role == new.role and new.role in MERGING and not ended
     return same and new.name in ("", last.name) and new.metadata in ({}, last.metadata)

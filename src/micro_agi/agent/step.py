@@ -33,6 +33,7 @@ from micro_agi.messages import (
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import nearest
 
+TEXT_TOOL_CALLS = "text_tool_calls"
 CHOICES = ("auto", "any", "required", "none")
 
 
@@ -125,6 +126,7 @@ class Runner:
                     temperature=spec.temperature,
                     thinking_effort=spec.thinking_effort,
                     tool_choice=tool_call or "auto",
+                    text_tool_calls=self._reads_text(),
                 ),
             )
         )
@@ -189,6 +191,11 @@ class Runner:
         prepared = self.prepare(all_messages, tool_call=tool_call, system=system)
         response = await self.send(prepared, on_event)
         return replace(response, memory_prompt=memory)
+
+    def _reads_text(self) -> bool:
+        """Return whether calls in the model's text count: the agent says, else the model."""
+        usual = self.card.options.get(TEXT_TOOL_CALLS, False)
+        return self.compiled.options.get(TEXT_TOOL_CALLS, usual) is True
 
     async def opening(
         self, *, context: Mapping[str, Any] | None = None, on_event: OnEvent = ignore

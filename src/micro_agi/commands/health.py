@@ -261,14 +261,18 @@ async def _model(rt: Runtime) -> Finding:
     if access is None:
         return Finding(part="model", state="ok", what=chosen.why)
     server = await list_models(
-        rt.client, access.base_url, api_key=access.api_key, timeout_s=MODEL_TIMEOUT_S
+        rt.client,
+        access.base_url,
+        api_key=access.api_key,
+        timeout_s=MODEL_TIMEOUT_S,
+        provider=chosen.card.provider.partition(" at ")[0],
     )
     if server is not None:
         return Finding(part="model", state="ok", what=chosen.why)
     return Finding(
         part="model",
         state="broken",
-        what=f"{chosen.why}: it does not answer at {access.base_url}/models",
+        what=f"{chosen.why}: it does not list its models at {access.base_url}",
         fix="start the server; check the address, the key and the network",
     )
 

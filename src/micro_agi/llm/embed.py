@@ -14,8 +14,7 @@ import msgspec
 from micro_agi.errors import InputInvalid, LimitReached
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.failure import provider_error
-from micro_agi.llm.providers.openai_parts import service_error
-from micro_agi.llm.request import ProviderAccess
+from micro_agi.llm.providers.parts import service_error
 from micro_agi.messages import Usage
 from micro_agi.net.client import Client, Headers, Response
 from micro_agi.values import as_object
@@ -49,6 +48,17 @@ class Status:
         return self.status == "healthy"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Where a service is, for a request of JSON that is no step of a model."""
+
+    base_url: str
+    headers: Headers = field(repr=False)
+    """With the key."""
+    where: str
+    """For errors."""
+
+
 @runtime_checkable
 class Embedder(Protocol):
     """A provider that can embed as well."""
@@ -73,17 +83,12 @@ class Checkable(Protocol):
 
 
 async def embed_at(
-    client: Client,
-    access: ProviderAccess,
-    card: ModelCard,
-    texts: Sequence[str],
-    dimensions: int | None,
+    client: Client, reach: Reach, card: ModelCard, texts: Sequence[str], dimensions: int | None
 ) -> Embedded:
     """Embed at an OpenAI-compatible service.
 
     Raises: ProviderRefused, ProviderUnavailable.
     """
-    where = f"{card.name} at {access.base_url}"
     vectors: list[list[float]] = []
     usage = Usage()
     for start in range(0, len(texts), BATCH):
@@ -95,22 +100,22 @@ async def embed_at(
         }
         if dimensions is not None:
             body["dimensions"] = dimensions
-        answer = await _post(client, access, body, where)
-        vectors += _vectors(answer, len(batch), where)
+        answer = await _post(client, reach, body)
+        vectors += _vectors(answer, len(batch), reach.where)
         used = as_object(answer.get("usage")).get("prompt_tokens")
         usage = usage.plus(Usage(prompt=used if isinstance(used, int) else 0))
     if len({len(v) for v in vectors}) > 1:
-        raise provider_error("server_error", "the vectors differ in length", where=where)
+        raise provider_error("server_error", "the vectors differ in length", where=reach.where)
     return Embedded(vectors=vectors, usage=usage)
 
 
-async def status_at(client: Client, access: ProviderAccess, card: ModelCard) -> Status:
+async def status_at(client: Client, reach: Reach, path: str) -> Status:
     """Ask a service for its models: the cheapest question that needs the key."""
     try:
         response = await client.request(
             "GET",
-            access.base_url.rstrip("/") + "/models",
-            headers=headers(access),
+            reach.base_url + path,
+            headers=reach.headers,
             timeout_s=STATUS_TIMEOUT_S,
             follow=0,
         )
@@ -123,25 +128,13 @@ async def status_at(client: Client, access: ProviderAccess, card: ModelCard) -> 
     return Status(status="degraded" if busy else "unhealthy", message=said)
 
 
-def headers(access: ProviderAccess) -> Headers:
-    """Return the headers of a request of JSON."""
-    own = {name.lower() for name, _ in access.headers}
-    usual = [("Content-Type", "application/json")]
-    if access.api_key:
-        usual.append(("Authorization", f"Bearer {access.api_key.reveal()}"))
-    if access.organization:
-        usual.append(("OpenAI-Organization", access.organization))
-    return [*(h for h in usual if h[0].lower() not in own), *access.headers]
-
-
-async def _post(
-    client: Client, access: ProviderAccess, body: Mapping[str, Any], where: str
-) -> Mapping[str, Any]:
+async def _post(client: Client, reach: Reach, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    where = reach.where
     try:
         response = await client.request(
             "POST",
-            access.base_url.rstrip("/") + "/embeddings",
-            headers=headers(access),
+            reach.base_url + "/embeddings",
+            headers=reach.headers,
             body=msgspec.json.encode(body),
             timeout_s=120.0,
             max_bytes=MAX_REPLY_BYTES,

@@ -173,7 +173,7 @@ class Llm:
         provider = self.parts.gateway.provider(card)
         if isinstance(provider, Checkable):
             return await provider.status(self.parts.client, card)
-        return Status(status="healthy", message="this provider needs no service")
+        return Status(status="healthy", message="a script: there is no service to ask")
 
     def available_models(self, capability: str = "") -> list[ModelCard]:
         """Return the models of the app by name; with a capability, those that list it.

@@ -25,6 +25,7 @@ from micro_agi.llm.request import (
     Provider,
     Reply,
 )
+from micro_agi.llm.text_calls import TextCalls, in_words
 from micro_agi.messages import TextDelta, Usage, Warned, message
 from micro_agi.net.client import Client
 from micro_agi.values import nearest
@@ -85,7 +86,7 @@ class Gateway:
         Raises: EntryInvalid when the model's provider is none of ours; ProviderRefused when
         it has no key; InputInvalid for options that contradict the request.
         """
-        return self.provider(request.model).prepare(request)
+        return self.provider(request.model).prepare(in_words(request))
 
     async def send(self, prepared: PreparedRequest, on_event: OnEvent) -> Reply:
         """Send a prepared request until it is answered, refused, or tried often enough.
@@ -93,7 +94,8 @@ class Gateway:
         Raises: ProviderRefused, ProviderUnavailable (`failure.error_type` says why);
         PolicyDenied when the client is offline.
         """
-        shown = _Shown(on_event)
+        text_calls = TextCalls(prepared.request.text_tools, on_event)
+        shown = _Shown(text_calls.show)
         current = prepared
         for attempt in range(self._retries + 1):
             provider = self.provider(prepared.request.model)
@@ -108,7 +110,7 @@ class Gateway:
                 if shown.text:
                     current = provider.prepare(_continued(prepared.request, shown.text))
             else:
-                return _completed(reply, prepared, shown.text, attempt)
+                return text_calls.read(_completed(reply, prepared, shown.text, attempt))
         raise AssertionError("the last attempt returns or raises")
 
     async def generate(self, request: ModelRequest, on_event: OnEvent) -> Reply:

@@ -41,6 +41,8 @@ class ModelOptions:
     """`auto`, `any` (or `required`), `none`, or the name of a tool."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the answer, for services that can enforce one."""
+    text_tool_calls: bool = False
+    """Calls in the text count when the reply has none of its own."""
     user: str = ""
     """Whom the provider should see as the end user."""
     timeout_s: float = 600.0
@@ -59,6 +61,8 @@ class ModelRequest:
     system: str
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
+    text_tools: tuple[ToolSpec, ...] = ()
+    """Tools that the model may call in its text: `text_calls.in_words` fills this."""
     options: ModelOptions = ModelOptions()
 
 

@@ -63,6 +63,8 @@ class Conversation:
                         parts=(Text(event.content),),
                         tool_call_id=event.call_id,
                         name=event.name,
+                        # Some services are shown which results are failures.
+                        metadata={"error": True} if event.error is not None else {},
                     )
                 )
             case ToolLoaded():

@@ -136,6 +136,10 @@ class ToolCaller:
         context: CallContext,
         around: "_Around",
     ) -> Any:
+        if call.problem:
+            raise ArgumentsInvalid(
+                call.problem, where=f"tool call {call.id}", fix="write the call again"
+            )
         spec = tools.get(call.name)
         if spec is None:
             near = nearest(call.name, tools) or sorted(tools)[:8]

@@ -10,10 +10,12 @@ Source: spec/agent.md 6.9. Differences: system and developer messages keep their
 
 from typing import Any
 
-from micro_agi.llm.history import Carried, History, ToolLists
+from micro_agi.llm.history import History, ToolLists
 from micro_agi.llm.providers.openai_chat_reply import ChatReply
-from micro_agi.llm.providers.openai_parts import (
+from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
+    Carried,
+    OpenAiDialect,
     arguments_for_wire,
     effort,
     image_url,
@@ -35,16 +37,18 @@ FORWARDED = ("top_p", "frequency_penalty", "presence_penalty", "seed", "stop", "
 IMAGE_NOTE = "Images from the tool results above:"
 
 
-class ChatDialect:
+class ChatDialect(OpenAiDialect):
     """The dialect with its caches; one per provider."""
-
-    path = "/chat/completions"
 
     def __init__(self, *, compatible: bool) -> None:
         """With `compatible`, developer messages are sent as system ones, which all servers know."""
         self._developer = "system" if compatible else "developer"
         self._history = History()
         self._tools = ToolLists(encode_tools)
+
+    def path(self, request: ModelRequest) -> str:
+        """Return what follows the base URL."""
+        return "/chat/completions"
 
     def body(self, request: ModelRequest) -> tuple[bytes, str]:
         """Return the request's exact bytes and their hash."""

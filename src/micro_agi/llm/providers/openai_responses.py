@@ -9,9 +9,12 @@ instructions, later notes keep their place; documents are sent; reasoning is rep
 
 from typing import Any
 
-from micro_agi.llm.history import Carried, History, ToolLists
-from micro_agi.llm.providers.openai_parts import (
+from micro_agi.llm.history import History, ToolLists
+from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
+from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
+    Carried,
+    OpenAiDialect,
     arguments_for_wire,
     effort,
     image_url,
@@ -24,7 +27,6 @@ from micro_agi.llm.providers.openai_parts import (
     to_json,
     tool_choice,
 )
-from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
 from micro_agi.llm.request import ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
@@ -36,15 +38,17 @@ EFFORTS = (
 IMAGE_NOTE = "Images from the tool results above:"
 
 
-class ResponsesDialect:
+class ResponsesDialect(OpenAiDialect):
     """The dialect with its caches; one per provider."""
-
-    path = "/responses"
 
     def __init__(self) -> None:
         # By model, because encrypted reasoning is written for its own model only.
         self._histories: dict[str, History] = {}
         self._tools = ToolLists(encode_tools)
+
+    def path(self, request: ModelRequest) -> str:
+        """Return what follows the base URL."""
+        return "/responses"
 
     def body(self, request: ModelRequest) -> tuple[bytes, str]:
         """Return the request's exact bytes and their hash."""

@@ -1,18 +1,19 @@
-"""What both OpenAI dialects share: values of a request, calls of a reply, errors of the service."""
+"""What the dialects share: values of a request, calls of a reply, errors of a service."""
 
 import secrets
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.failure import ProviderError, classify, is_final, provider_error
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelRequest, ProviderAccess
 from micro_agi.llm.structured import is_strict
 from micro_agi.messages import Image, ToolCall, ToolSpec
+from micro_agi.net.client import Headers
 from micro_agi.values import as_object, content_hash, nearest
 
 SYSTEM_ROLES = ("system", "developer")
@@ -20,6 +21,8 @@ SYSTEM_ROLES = ("system", "developer")
 # so short ones are replaced. Nine letters and digits is what the strictest server takes.
 SHORTEST_ID = 9
 _ALPHABET = string.ascii_letters + string.digits
+Carried: TypeAlias = tuple[Image, ...]
+"""Images of tool results that wait for the end of the run of tool messages."""
 _json = msgspec.json.Encoder()
 
 
@@ -39,6 +42,8 @@ def arguments_for_wire(text: str) -> str:
     Servers parse the history with their chat template and fail on anything else, which
     would end the session; so what is malformed is shown to the model inside an object.
     """
+    if not text.strip():
+        return "{}"
     try:
         fits = isinstance(msgspec.json.decode(text), dict)
     except msgspec.DecodeError:
@@ -85,15 +90,21 @@ def temperature(request: ModelRequest) -> float | None:
     return request.model.options.get("temperature") if wanted is None else wanted
 
 
-def effort(request: ModelRequest, levels: Iterable[tuple[float, str]]) -> str | None:
-    """Return the first level whose bound is above the wanted effort, or None if none is wanted."""
-    if not is_reasoning(request):
-        return None
+def wanted_effort(request: ModelRequest) -> int | None:
+    """Return the thinking effort, 0 to 100: the request's, else the model card's, else None."""
     wanted = request.options.thinking_effort
-    wanted = request.model.thinking_effort if wanted is None else wanted
-    if wanted is None:
-        return None
-    return next(name for below, name in levels if wanted < below)
+    return request.model.thinking_effort if wanted is None else wanted
+
+
+def level_of(effort: float, levels: Iterable[tuple[float, str]]) -> str:
+    """Return the first level whose bound is above the effort."""
+    return next(name for below, name in levels if effort < below)
+
+
+def effort(request: ModelRequest, levels: Iterable[tuple[float, str]]) -> str | None:
+    """Return the level of the wanted effort, or None if none is wanted or understood."""
+    wanted = wanted_effort(request)
+    return level_of(wanted, levels) if is_reasoning(request) and wanted is not None else None
 
 
 def tool_choice(request: ModelRequest) -> tuple[str, str] | None:
@@ -126,6 +137,27 @@ def json_schema(request: ModelRequest) -> dict[str, Any] | None:
     return {"name": name, "schema": dict(schema), "strict": is_strict(schema)}
 
 
+class OpenAiDialect:
+    """What both OpenAI dialects do alike."""
+
+    def headers(self, request: ModelRequest, access: ProviderAccess) -> Headers:
+        """Return the key's header and the organization's; see `service.Dialect`."""
+        found = []
+        if access.api_key:
+            found.append(("Authorization", f"Bearer {access.api_key.reveal()}"))
+        if access.organization:
+            found.append(("OpenAI-Organization", access.organization))
+        return found
+
+    def refusal(
+        self, body: Any, *, status: int, where: str, retry_after_s: float | None
+    ) -> ProviderError:
+        """Read an error response; see `service.Dialect`."""
+        facts = as_object(body)
+        error = facts.get("error") or facts.get("detail") or body
+        return service_error(error, status=status, where=where, retry_after_s=retry_after_s)
+
+
 def schema_of(tool: ToolSpec) -> dict[str, Any]:
     """Return the tool's schema; servers want an object with `properties`, even an empty one."""
     if tool.schema.get("type") == "object" and "properties" in tool.schema:
@@ -143,6 +175,11 @@ class PartialCall:
     provider: dict[str, Any] = field(default_factory=dict)
 
 
+def new_call_id(length: int = SHORTEST_ID) -> str:
+    """Return a random id for a call that has none of its own."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
 def complete_calls(calls: Iterable[PartialCall]) -> tuple[ToolCall, ...]:
     """Turn finished pieces into calls with ids that are unique and fit to be keys."""
     seen: set[str] = set()
@@ -150,7 +187,7 @@ def complete_calls(calls: Iterable[PartialCall]) -> tuple[ToolCall, ...]:
     for call in calls:
         id_ = call.id
         if len(id_) < SHORTEST_ID or id_ in seen:
-            id_ = "".join(secrets.choice(_ALPHABET) for _ in range(SHORTEST_ID))
+            id_ = new_call_id()
         seen.add(id_)
         arguments = "".join(call.arguments).strip() or "{}"
         complete.append(
