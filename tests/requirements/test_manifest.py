@@ -4,10 +4,14 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-from tests.requirements import micro_agi, providers
+from tests.requirements import agents_lua, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS]
+REQUIREMENTS = [
+    *micro_agi.REQUIREMENTS,
+    *providers.REQUIREMENTS,
+    *agents_lua.REQUIREMENTS,
+]
 
 
 def marked() -> dict[str, list[str]]:

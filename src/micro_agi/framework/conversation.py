@@ -17,6 +17,7 @@ import msgspec
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.request import Reply
 from micro_agi.messages import (
+    CACHE_MARKER,
     Document,
     Image,
     Message,
@@ -29,8 +30,6 @@ from micro_agi.messages import (
 )
 from micro_agi.values import as_object
 
-CACHE_MARKER = "cache_marker"
-"""Key of a message's metadata: what comes before and including it may be cached."""
 ROLES = ("system", "developer", "user", "assistant")
 _encode = msgspec.json.Encoder().encode
 
