@@ -14,7 +14,11 @@ REQUIREMENTS = [
     R("003/lua/stats", "Runner Stats", "get_stats has id, name and total_tokens."),
     R("003/lua/tool-execution", "Tool Execution", "The document's loop runs word for word."),
     R("003/lua/tool-call-fields", "Tool Call Fields", "id, name, arguments, registry_id."),
-    R("003/lua/tool-caller", "Tool Execution", "A caller validates and executes, also in parallel."),
+    R(
+        "003/lua/tool-caller",
+        "Tool Execution",
+        "A caller validates and executes, also in parallel.",
+    ),
     R("003/lua/exclusive", "Tool Metadata", "An exclusive tool runs alone; the others say so."),
     R("003/lua/tool-wrappers", "Tool Execution", "Wrappers are asked before and after calls."),
     R("003/lua/streaming", "Streaming", "The document's stream_step shows every chunk."),

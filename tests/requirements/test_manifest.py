@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from tests.requirements import agents_lua, micro_agi, providers
@@ -14,6 +15,7 @@ REQUIREMENTS = [
 ]
 
 
+@cache
 def marked() -> dict[str, list[str]]:
     """Requirement id → tests that carry its mark."""
     found: dict[str, list[str]] = {}
