@@ -57,6 +57,7 @@ from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
+from micro_agi.sessions.recovery import unfinished
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -414,7 +415,8 @@ class Runtime:
         self.warm()
         session_id = session_id or new_session_id()
         recorded = await self.journal.read(session_id)
-        conversation = derive(r.event for r in recorded)
+        events = [r.event for r in recorded]
+        conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
         talker = self.agent_context(context=context)
         definition = await talker.definition(wanted)
@@ -425,6 +427,7 @@ class Runtime:
             agent=talker,
             definition=definition,
             approvals=Approvals(self.registry, approver or self.approver),
+            unfinished=unfinished(events),
         )
 
     def warm(self) -> None:

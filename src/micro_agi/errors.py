@@ -10,6 +10,7 @@
     ├── DraftRefused           the gate refused a draft tool; the model can repair it
     ├── ArgumentsInvalid       a call's arguments do not fit the tool's schema
     ├── ToolFailed             sandboxed code failed; the model sees this and may repair it
+    │   ├── ToolInterrupted    the program ended while it ran; its outcome is unknown
     │   └── LimitReached       it ran out of time, memory, output or host calls
     ├── SandboxUnavailable     this machine cannot confine code the way policy asks
     ├── StoreFailed            the state database cannot be read or written
@@ -117,6 +118,12 @@ class ToolFailed(MicroAgiError):
     """Code of a tool raised or returned an error."""
 
     code = "tool.failed"
+
+
+class ToolInterrupted(ToolFailed):
+    """The program ended while it ran; what it did by then is unknown."""
+
+    code = "tool.interrupted"
 
 
 class LimitReached(ToolFailed):

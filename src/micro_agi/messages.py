@@ -154,6 +154,16 @@ class TurnStarted(Event, tag="turn_started", frozen=True, kw_only=True):
     agent: str
 
 
+class TurnResumed(Event, tag="turn_resumed", frozen=True, kw_only=True):
+    """A turn that was cut off goes on."""
+
+    turn: int
+    again: tuple[str, ...] = ()
+    """Ids of calls that run (again), because that repeats no effect."""
+    unknown: tuple[str, ...] = ()
+    """Ids of calls that may have had an effect; the model is told, nothing is repeated."""
+
+
 class TextDelta(Event, tag="text_delta", frozen=True, kw_only=True):
     """A piece of the answer; not journalled, `StepFinished` holds the whole."""
 
@@ -204,6 +214,8 @@ class ToolCallStarted(Event, tag="tool_call_started", frozen=True, kw_only=True)
     """Content hash of the entry that runs."""
     replayable: bool = False
     """No effect outside: after a crash it may run again."""
+    idempotent: bool = False
+    """Its operator says that running it again with the same key changes nothing."""
 
 
 class ToolCallFinished(Event, tag="tool_call_finished", frozen=True, kw_only=True):
@@ -323,6 +335,7 @@ class Delegated(Event, tag="delegated", frozen=True, kw_only=True):
 
 AnyEvent: TypeAlias = (
     TurnStarted
+    | TurnResumed
     | TextDelta
     | ThinkingDelta
     | StepStarted

@@ -181,6 +181,21 @@ def test_contexts_overlay_trait_then_agent_then_tool_and_the_base_lies_below():
     assert of_trait == {"base": 1, "both": "agent", "own": 1, "from": "t", "agent_id": "x"}
 
 
+@pytest.mark.requirement("003/context/memory")
+def test_a_memory_contract_of_the_context_goes_before_the_agents_own():
+    async def scenario(context, _):
+        own = {"implementation_id": "app:two", "options": {"max_items": 2}}
+        definition = {"id": "x", "memory_contract": own}
+        before = (await context.load_agent(definition)).compiled.memory.options.max_items
+        context.set_memory_contract({"implementation_id": "app:one"})
+        other = (await context.load_agent(definition)).compiled.memory
+        context.set_memory_contract(None)
+        back = (await context.load_agent(definition)).compiled.memory.function
+        return before, other.function, other.options.max_items, back
+
+    assert within(scenario) == (2, "app:one", 3, "app:two")
+
+
 @pytest.mark.requirement("003/context/update")
 def test_an_embedder_may_merge_contexts_otherwise():
     def trait_wins(of_trait, of_agent, own):
@@ -194,6 +209,27 @@ def test_an_embedder_may_merge_contexts_otherwise():
         return first
 
     assert within(scenario, context_merger=trait_wins) == "trait"
+
+
+@pytest.mark.requirement("003/definition/inline")
+@pytest.mark.parametrize(
+    ("wanted", "what"),
+    [
+        ("app:one", "Entry is not a gen1 agent: app:one"),
+        ({"id": "x", "prompt": 7}, "`prompt` of agent `x` is a int"),
+        ({"id": "x", "tools": "app:one"}, "`tools` of agent `x` is a str"),
+        ({"id": "x", "max_tokens": "many"}, "`max_tokens` of agent `x` is a str"),
+    ],
+)
+def test_a_definition_that_is_none_is_refused_and_the_old_agent_stays(wanted, what):
+    async def scenario(context, _):
+        runner = await context.load_agent("app:a")
+        with pytest.raises(EntryInvalid, match=what) as error:
+            await context.load_agent(wanted)
+        return error.value.fix, context.get_current_agent() is runner
+
+    fix, stayed = within(scenario)
+    assert (bool(fix), stayed) == (True, True)
 
 
 def test_the_callers_map_is_not_changed():
@@ -219,7 +255,9 @@ def test_what_a_listener_adds_in_a_running_session_counts_from_the_next_turn():
     assert second == [*first, "two"]
 
 
-@pytest.mark.requirement("003/definition/thinking", "003/definition/max-tokens")
+@pytest.mark.requirement(
+    "003/definition/thinking", "003/definition/max-tokens", "003/definition/fields"
+)
 def test_every_field_of_a_definition_reaches_the_request():
     fields = {"max_tokens": 99, "temperature": 0, "thinking_effort": 40.0}
 

@@ -192,11 +192,13 @@ def test_in_a_session_a_wrapper_may_change_a_call_and_the_model_keeps_what_it_wr
         return {"tool_calls": [{**calls[0], "arguments": {"said": "other"}}, new]}
 
     t = trait("t", tool_wrapper={"binding": "app:wrap"})
-    script = [[Call("echo", {"said": "one"}), Call("echo", {"said": "two"})], "ok"]
+    calls = [Call("echo", {"said": "one"}, id="c1"), Call("echo", {"said": "two"}, id="c2")]
+    script = [calls, "ok"]
     finished, events, requests = play(script, t, natives=[wrap])
     started = [e.arguments for e in events if isinstance(e, ToolCallStarted)]
     assert started[0] == {"said": "other"}
-    first, second = [e for e in events if isinstance(e, ToolCallFinished)]
+    results = {e.call_id: e for e in events if isinstance(e, ToolCallFinished)}
+    first, second = results["c1"], results["c2"]
     assert (first.result, "left this call out" in second.error["what"]) == (
         {"said": "other"},
         True,

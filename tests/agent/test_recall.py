@@ -55,6 +55,7 @@ def whales(request, values):
     return {"memories": [{"id": "m1", "content": f"{values['user']} likes whales"}]}
 
 
+@pytest.mark.requirement("003/memory/recall", "003/memory/context")
 def test_a_memory_becomes_a_developer_message_that_the_session_keeps():
     asked, requests, _, journal = play(whales, "hello", "again")
     assert len(asked) == 1  # the first turn is too short a conversation
@@ -90,6 +91,7 @@ def test_the_same_memory_is_told_once():
     assert sum(HEADING in m.text for m in requests[-1].messages) == 1
 
 
+@pytest.mark.requirement("003/memory/options")
 def test_results_are_cut_to_the_constraints():
     def many(request, _):
         return {"memories": [{"id": n, "content": "y" * 40} for n in range(9)]}
@@ -99,6 +101,7 @@ def test_results_are_cut_to_the_constraints():
     assert recalled.message.metadata == {"memory_ids": [0, 1]}
 
 
+@pytest.mark.requirement("003/memory/options")
 @pytest.mark.parametrize(
     ("options", "times"),
     [

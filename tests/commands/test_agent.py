@@ -46,6 +46,7 @@ def test_agents_are_listed(program, app):
     assert "app:helper" in out
 
 
+@pytest.mark.requirement("003/show/compiled")
 def test_the_exact_prompt_the_tools_and_the_warnings_are_shown(program, app):
     said = program("agent", "show", "boss")
     assert said.code == 0

@@ -1,6 +1,7 @@
 """`ask`, `chat`, `run` and `session`, against a model server on loopback."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -178,3 +179,55 @@ def test_a_control_sequence_in_a_conversation_does_not_reach_the_terminal(progra
     program.ok("ask", "what?", *model(Reply(text="a\x1b[2Jb")))
     session = program("session", "list", "--json").json[0]["id"]
     assert "\x1b" not in program.ok("session", "show", session)
+
+
+def cut_off(program, model):
+    """Leave a session behind as a killed process does, with a call that may have had an effect."""
+    session = json.loads(program.ok("ask", "what?", "--json", *model(ANSWER)).splitlines()[0])
+    assert session["type"] == "turn_started"
+    row = json.loads(program.ok("session", "list", "--json"))[0]
+    [state] = program.home.rglob("state.db")
+    with sqlite3.connect(state) as db:
+        last = db.execute("SELECT max(seq) FROM journal").fetchone()[0]
+        call = {"id": "c1", "name": "pay", "arguments": "{}"}
+        reply = {
+            "type": "step_finished",
+            "step": 1,
+            "model": "m",
+            "message": {"role": "assistant", "tool_calls": [call]},
+            "finish_reason": "tool_call",
+            "usage": {},
+        }
+        intent = {"type": "tool_call_started", "call_id": "c1", "name": "pay", "tool": ""}
+        started = {**session, "turn": 2}
+        for number, event in enumerate((started, reply, {**intent, "arguments": {}}), last + 1):
+            body = json.dumps(event)
+            facts = (row["id"], number, 0.0, 2, event["type"], 1, body.encode())
+            db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", facts)
+    return row["id"]
+
+
+def test_a_turn_that_was_cut_off_is_listed_and_goes_on(program, model):
+    session = cut_off(program, model)
+    assert "what? (cut off)" in program.ok("session", "list")
+    said = program("session", "resume", session, *model(ANSWER))
+    assert (said.code, said.out) == (0, "The answer is 42.\n")
+    assert "going on with a turn that was cut off; 1 call may have had an effect" in said.err
+    assert "  [pay] error: interrupted, outcome unknown" in said.err
+    assert "(cut off)" not in program.ok("session", "list")
+    [what, _] = program.refused("session", "resume", session, *model(ANSWER))
+    assert "has ended" in what
+
+
+def test_a_new_question_says_that_the_last_turn_was_cut_off(program, model):
+    session = cut_off(program, model)
+    said = program("ask", "again?", "--session", session, *model(ANSWER))
+    assert (said.code, said.out) == (0, "The answer is 42.\n")
+    assert f"`micro-agi session resume {session}`" in said.err
+
+
+def test_a_chat_goes_on_with_a_turn_that_was_cut_off(program, model):
+    session = cut_off(program, model)
+    said = program("chat", "--session", session, *model(ANSWER), stdin="quit\n")
+    assert "going on with a turn that was cut off" in said.err
+    assert "The answer is 42." in said.out

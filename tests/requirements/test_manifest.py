@@ -5,12 +5,13 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from tests.requirements import agents_lua, micro_agi, providers
+from tests.requirements import agents, agents_lua, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
     *micro_agi.REQUIREMENTS,
     *providers.REQUIREMENTS,
+    *agents.REQUIREMENTS,
     *agents_lua.REQUIREMENTS,
 ]
 

@@ -27,6 +27,7 @@ from micro_agi.agent.traits import Call, Merger, overlay
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, ToolFailed
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.gateway import Gateway
+from micro_agi.messages import ToolSpec
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.actor import Actor
@@ -278,6 +279,12 @@ class AgentContext:
         if self._runner is None:
             raise InputInvalid("No agent loaded", fix="call load_agent first")
         return self._runner
+
+    @property
+    def tools(self) -> Mapping[str, ToolSpec]:
+        """All tools of the agent by name, also while a change waits for the next load."""
+        runner = self._runner or self._dropped
+        return runner.tools if runner else {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the current agent's id, its model, and what was added."""

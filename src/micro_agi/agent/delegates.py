@@ -25,7 +25,8 @@ from micro_agi.messages import (
     TurnFinished,
     message,
 )
-from micro_agi.sessions.conversation import Conversation
+from micro_agi.sessions.conversation import derive
+from micro_agi.sessions.recovery import unfinished
 from micro_agi.tools.call import as_text, call_key, failed_call, parse_arguments
 
 MAX_DEPTH = 4
@@ -41,10 +42,15 @@ class Delegates:
     def __init__(self, new_agent: NewAgent) -> None:
         self._new_agent = new_agent
 
-    async def answer(self, turn: Turn, call: ToolCall, spec: ToolSpec) -> ToolCallFinished:
-        """Run the delegate's turn and return its answer as the result of `call`."""
+    async def answer(
+        self, turn: Turn, call: ToolCall, spec: ToolSpec, before: Sequence[AnyEvent] = ()
+    ) -> ToolCallFinished:
+        """Run the delegate's turn and return its answer as the result of `call`.
+
+        `before` is what happened in it until it was cut off: it goes on from there.
+        """
         try:
-            finished = await self._run(turn, call, spec)
+            finished = await self._run(turn, call, spec, before)
         except MicroAgiError as error:
             return failed_call(call, spec.id, error)
         turn.spend(finished.usage, finished.cost_usd)
@@ -64,11 +70,18 @@ class Delegates:
         )
         return failed_call(call, spec.id, unanswered)
 
-    async def _run(self, turn: Turn, call: ToolCall, spec: ToolSpec) -> TurnFinished:
+    async def _run(
+        self, turn: Turn, call: ToolCall, spec: ToolSpec, before: Sequence[AnyEvent]
+    ) -> TurnFinished:
+        for event in before:
+            if isinstance(event, TurnFinished):
+                return event
         _check_chain(turn, spec.delegate)
         arguments = parse_arguments(call)
         turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
+        conversation, left = derive(before), unfinished(before)
+        agent.add_tools(conversation.loaded)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec
         _check_chain(turn, definition.id)  # a resolver may know an agent by several names
@@ -80,7 +93,6 @@ class Delegates:
             model=runner.card.name,
             values={**spec.context, **definition.context},
         )
-        conversation = Conversation()
 
         def wrapped(event: AnyEvent) -> Delegated:
             return Delegated(call_id=call.id, agent=definition.id, event=event)
@@ -93,7 +105,8 @@ class Delegates:
                 conversation.apply(event)
                 turn.watch_question(event)
 
-        await commit(list(runner.compiled.warnings))
+        if not before:
+            await commit(list(runner.compiled.warnings))
         inner = Turn(
             registry=turn.registry,
             agent=agent,
@@ -107,6 +120,8 @@ class Delegates:
             show=lambda event: turn.show(wrapped(event)),
             delegate=self.answer,
         )
+        if left is not None:
+            return await inner.resume(left)
         said = arguments.get("message")
         text = said if isinstance(said, str) else as_text(arguments)
         return await inner.run(message("user", text))

@@ -11,6 +11,7 @@ from micro_agi.agent.context import AgentContext
 from micro_agi.agent.tool_search import TOOL_SEARCH, answer
 from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.messages import AnyEvent, ToolCall, ToolCallFinished, ToolCreated, ToolLoaded
+from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 from micro_agi.tools.call import failed_call
@@ -24,27 +25,20 @@ LOADS = "load_tool"
 class Outcomes:
     """Applies results to the agent of one turn."""
 
-    def __init__(self, registry: Registry, agent: AgentContext, *, session: str) -> None:
+    def __init__(self, registry: Registry, agent: AgentContext) -> None:
         self._registry = registry
         self._agent = agent
-        self._session = session
         self._finder: ToolFinder | None = None
 
     async def of(
-        self, call: ToolCall, result: ToolCallFinished, *, key: str, version_before: int
+        self, call: ToolCall, result: ToolCallFinished, written: Sequence[Version]
     ) -> list[AnyEvent]:
-        """Return a result and the effects it had; `key` names the call for the registry.
+        """Return a result and the effects it had; `written` are the versions the call wrote.
 
         If loading fails, so did the call that asked for it.
         """
         result, loads = await self._load(call, result)
-        return [result, *self._created(call, key, version_before), *loads]
-
-    def _created(self, call: ToolCall, key: str, version_before: int) -> list[AnyEvent]:
-        """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
-        if self._registry.version == version_before:
-            return []
-        return [
+        created = [
             ToolCreated(
                 call_id=call.id,
                 tool=change.entry_id,
@@ -52,9 +46,10 @@ class Outcomes:
                 updated=change.kind == "entry.update",
                 report=dict(version.report),
             )
-            for version in self._registry.versions_of_call(self._session, key)
+            for version in written
             for change in version.operations
         ]
+        return [result, *created, *loads]
 
     async def _load(
         self, call: ToolCall, result: ToolCallFinished

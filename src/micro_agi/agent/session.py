@@ -5,7 +5,7 @@ time; a second message waits for nobody and is refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope
 from micro_agi.sessions.conversation import Conversation
-from micro_agi.sessions.journal import SessionJournal
+from micro_agi.sessions.journal import RENEW_S, SessionJournal
+from micro_agi.sessions.recovery import Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller
 
@@ -54,6 +55,7 @@ class Session:
         agent: AgentContext,
         definition: AgentSpec,
         approvals: Approvals,
+        unfinished: Unfinished | None = None,
     ) -> None:
         self.id = journal.session
         self.agent = agent
@@ -61,6 +63,8 @@ class Session:
         """Of the agent that it was opened with; another one may answer since."""
         self.conversation = conversation
         self.approvals = approvals
+        self.unfinished = unfinished
+        """The last turn, when it was cut off: `resume` goes on with it."""
         self._parts = parts
         self._journal = journal
         self._listener: Listener = _ignore
@@ -110,21 +114,42 @@ class Session:
     async def run(self, text: str, listener: Listener) -> TurnFinished:
         """Run one turn and return how it ended; `listener` gets every event as it happens.
 
-        Cancelling the caller cancels the turn, which is journalled as cancelled.
+        Cancelling the caller cancels the turn, which is journalled as cancelled. A turn that
+        was cut off before is left as it is: `resume` it first to have its answer.
         Raises: InputInvalid when a turn is running or no model can be had.
         """
+        return await self._alone(self._turn(text), listener)
+
+    async def resume(self, listener: Listener) -> TurnFinished:
+        """Go on with the turn that was cut off, and return how it ended, as `run` does.
+
+        Raises: InputInvalid when there is none, and what `run` raises.
+        """
+        if self.unfinished is None:
+            raise InputInvalid(
+                f"the last turn of session `{self.id}` has ended", fix="send a message"
+            )
+        return await self._alone(self._resumed(self.unfinished), listener)
+
+    async def _alone(
+        self, turn: Coroutine[Any, Any, TurnFinished], listener: Listener
+    ) -> TurnFinished:
+        """Run one turn, while no other may."""
         if self._running is not None:
+            turn.close()
             raise InputInvalid(
                 f"session `{self.id}` is busy with a turn", fix="wait for it, or cancel it"
             )
         self._listener = listener
         self._running, self._stopping = asyncio.current_task(), False
+        self._prolong()
         try:
-            finished = await self._turn(text)
+            finished = await turn
             if finished.outcome == "cancelled":
                 self._absorb_cancellation()
             return finished
         finally:
+            self._prolonging.cancel()
             self._running = None
             self._listener = _ignore
 
@@ -134,6 +159,21 @@ class Session:
             return False
         self._stopping = True
         return self._running.cancel()
+
+    def _prolong(self) -> None:
+        """Keep the session's lease from now on, also while nothing is journalled."""
+        loop = asyncio.get_running_loop()
+        self._prolonging = loop.call_later(RENEW_S, self._renew)
+
+    def _renew(self) -> None:
+        renewal = asyncio.get_running_loop().create_task(self._journal.renew())
+        renewal.add_done_callback(self._renewed)
+        self._prolong()
+
+    def _renewed(self, renewal: "asyncio.Task[None]") -> None:
+        """Stop a turn that another process goes on with: it could commit nothing any more."""
+        if not renewal.cancelled() and renewal.exception() and self._running is not None:
+            self._running.cancel()
 
     def _absorb_cancellation(self) -> None:
         """Go on after a cancellation that `cancel` asked for; hand on anybody else's.
@@ -174,6 +214,17 @@ class Session:
         return True
 
     async def _turn(self, text: str) -> TurnFinished:
+        self.unfinished = None
+        turn = await self._prepared(self.conversation.turn + 1)
+        return await turn.run(message("user", text))
+
+    async def _resumed(self, left: Unfinished) -> TurnFinished:
+        turn = await self._prepared(left.started.turn)
+        self.unfinished = None
+        return await turn.resume(left)
+
+    async def _prepared(self, number: int) -> Turn:
+        """Return the turn with this number, with the agent and its authority as they are now."""
         parts = self._parts
         await parts.registry.refresh()
         runner = await self.load()
@@ -185,13 +236,14 @@ class Session:
             scope=self._scope(spec),
             agent=spec.id,
             session=self.id,
-            turn=self.conversation.turn + 1,
+            turn=number,
+            fence=self._journal.fence,
             model=runner.card.name,
             values={**self.agent.values, **spec.context},
         )
         before, self._answering = self._answering, runner
         other = before is None or before.compiled.spec.id != spec.id
-        turn = Turn(
+        return Turn(
             registry=parts.registry,
             agent=self.agent,
             caller=parts.caller,
@@ -206,7 +258,6 @@ class Session:
             activate=other,
             leaving=before if other else None,
         )
-        return await turn.run(message("user", text))
 
     def _scope(self, spec: AgentSpec) -> Scope:
         """Return the agent's scope, collected anew when the registry or the agent changed."""

@@ -12,29 +12,26 @@ DESIGN 10, 12.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from micro_agi.agent.around import Around
 from micro_agi.agent.calls import (
     REPEATS_TOLD,
     Planned,
     exclusive_among,
-    plan,
     repeated,
     skipped,
     told,
-    told_after,
 )
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
-from micro_agi.agent.extension_calls import Extensions, developer_messages
-from micro_agi.agent.extensions import CHECKPOINT, LIFECYCLE, WRAPPER
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.outcomes import Outcomes
-from micro_agi.agent.step import Response, Runner
+from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
-from micro_agi.errors import MicroAgiError, ProviderRefused
+from micro_agi.errors import MicroAgiError, ProviderRefused, ToolInterrupted
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -50,20 +47,26 @@ from micro_agi.messages import (
     ToolCallFinished,
     ToolSpec,
     TurnFinished,
+    TurnResumed,
     TurnStarted,
     Usage,
 )
+from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
+from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
 
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False, later=False)`."""
 
-Delegate = Callable[["Turn", ToolCall, ToolSpec], Awaitable[ToolCallFinished]]
+Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
+
+End = tuple[Outcome, str]
+"""How a turn ends, and its answer."""
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
@@ -100,27 +103,51 @@ class Turn:
     planned: dict[str, Planned] = field(default_factory=dict)
     """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
-    effects: bool = False
-    """Whether a call of the newest step may have had an effect outside."""
+    effects: frozenset[str] = frozenset()
+    """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     outcomes: Outcomes = field(init=False)
+    around: Around = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outcomes = Outcomes(self.registry, self.agent, session=self.context.session)
+        self.outcomes = Outcomes(self.registry, self.agent)
+        self.around = Around(self.registry, self.context, self.commit)
 
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
         agent = self.agent.get_current_agent().compiled.spec.id
         started = TurnStarted(turn=self.context.turn, message=user, agent=agent)
         await self.commit([started], later=True)
+        return await self._finish(self._loop())
+
+    async def resume(self, left: Unfinished) -> TurnFinished:
+        """Go on with a turn that was cut off: nothing committed is done again.
+
+        Calls without an outcome run (again) where that repeats no effect; of the others the
+        model is told that their outcome is unknown.
+        """
+        self.steps, self.calls, self.truncated = left.steps, left.calls, left.truncated
+        self.usage, self.cost_usd, self.failures = left.usage, left.cost_usd, left.failures
+        self.effects = frozenset(p.call.id for p in left.pending if not p.intent.replayable)
+        runs = {p.call.id: self._may_run(p) for p in left.pending}
+        resumed = TurnResumed(
+            turn=self.context.turn,
+            again=tuple(call_id for call_id, may_run in runs.items() if may_run),
+            unknown=tuple(call_id for call_id, may_run in runs.items() if not may_run),
+        )
+        await self.commit([resumed])
+        return await self._finish(self._go_on(left))
+
+    async def _finish(self, work: Coroutine[Any, Any, End]) -> TurnFinished:
+        """Do the turn's work within its time, and commit how it ended."""
         outcome: Outcome
         text = ""
         try:
             async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
-                outcome, text = await self._loop()
+                outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
         except TimeoutError:
@@ -142,38 +169,60 @@ class Turn:
         await self.commit([finished])
         return finished
 
-    async def _loop(self) -> tuple[Outcome, str]:
+    async def _go_on(self, left: Unfinished) -> End:
+        """Do what the last reply of a turn that was cut off still asks for, then go on."""
+        end = await self._act(left.last, left.pending) if left.last else None
+        return end or await self._loop()
+
+    async def _loop(self) -> End:
         if self.leaving is not None:
-            await self._around("deactivate", self.leaving)
+            await self.around.phase("deactivate", self.leaving, step=self.steps)
         if self.activate:
-            await self._around("activate", await self.agent.ready())
+            await self.around.phase("activate", await self.agent.ready(), step=self.steps)
         while True:
             hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             if hit is not None:
                 await self.commit([hit])
                 return "limit_reached", ""
-            response = await self._step()
-            if response.truncated:
-                self.truncated += 1
-                if self.truncated > MAX_TRUNCATED:
-                    limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
-                    await self.commit([limit])
-                    return "limit_reached", response.result
-            elif response.message.tool_calls:
-                await self._call_tools(response.message.tool_calls)
-            elif not response.result.strip():
-                self.empty += 1
-                if self.empty > MAX_EMPTY:
-                    raise _no_answer(response, self.empty)
-            else:
-                await self._compact(response, running=False)
-                return "answered", response.result
-            await self._compact(response, running=True)
+            end = await self._act(await self._step())
+            if end is not None:
+                return end
 
-    async def _step(self) -> Response:
-        runner = await self.agent.ready()
-        await self._around("before_step", runner)
-        values = self.context.values
+    async def _act(
+        self, step: StepFinished, pending: Sequence[Pending] | None = None
+    ) -> End | None:
+        """Do what a reply asks for; return the turn's end if that is it.
+
+        `pending` are the calls to make when it is not all of them.
+        """
+        calls = step.message.tool_calls
+        if step.truncated:
+            self.truncated += 1
+            if self.truncated > MAX_TRUNCATED:
+                limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
+                await self.commit([limit])
+                return "limit_reached", step.message.text
+        elif calls and pending is None:
+            self.calls += len(calls)
+            await self._call_tools(calls)
+        elif calls:
+            runner = await self.agent.ready()
+            making = [p.call for p in pending or ()]
+            self.planned = await self.around.plan(making, runner, step=self.steps)
+            await self._call_tools(calls, pending)
+        elif not step.message.text.strip():
+            self.empty += 1
+            if self.empty > MAX_EMPTY:
+                raise _no_answer(step, self.empty)
+        else:
+            await self._compact(step.usage, running=False)
+            return "answered", step.message.text
+        await self._compact(step.usage, running=True)
+        return None
+
+    async def _step(self) -> StepFinished:
+        runner, values = await self.agent.ready(), self.context.values
+        await self.around.phase("before_step", runner, step=self.steps)
         system = await runner.opening(context=values, on_event=self.show)
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
@@ -203,72 +252,33 @@ class Turn:
         )
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.
-        calls = await self._plan(response.message.tool_calls, runner)
-        intents = [self.caller.started(call, runner.tools) for call in calls]
-        effects = not all(intent.replayable for intent in intents)
-        await self.commit([finished, *intents], durable=effects, later=not intents)
+        calls = response.message.tool_calls
+        self.planned = await self.around.plan(calls, runner, step=self.steps)
+        intents = [self.caller.started(self._planned(call), runner.tools) for call in calls]
+        effects = frozenset(i.call_id for i in intents if not i.replayable)
+        await self.commit([finished, *intents], durable=bool(effects), later=not intents)
         self.effects = effects
-        await self._around("after_step", runner)
-        return response
+        await self.around.phase("after_step", runner, step=self.steps)
+        return finished
 
-    async def _plan(self, calls: Sequence[ToolCall], runner: Runner) -> Sequence[ToolCall]:
-        """Let the agent's tool wrappers change the calls; return those to be announced."""
-        self.planned = {}
-        if not calls or not self.extensions(runner).of(WRAPPER):
-            return calls
-        payload = self._payload(runner)
-        self.planned, warnings = await plan(self.extensions(runner), calls, runner.tools, payload)
-        if warnings:
-            await self.commit(warnings, later=True)
-        planned = (self.planned[call.id] for call in calls)
-        return [p if isinstance(p, ToolCall) else c for p, c in zip(planned, calls, strict=True)]
+    def _planned(self, call: ToolCall) -> ToolCall:
+        """Return the call that runs in place of a call, which is mostly itself."""
+        planned = self.planned.get(call.id)
+        return planned if isinstance(planned, ToolCall) else call
 
-    async def _around(self, phase: str, runner: Runner) -> None:
-        """Call the lifecycle extensions of a phase; what they say becomes part of the talk."""
-        extensions = self.extensions(runner)
-        if not extensions.of(LIFECYCLE):
-            return
-        summary = await extensions.apply({**self._payload(runner), "phase": phase})
-        said = [Recalled(message=m) for m in developer_messages(summary)]
-        await self.commit([*summary.warnings, *said], later=True)
-
-    def _checkpoint(self, runner: Runner) -> Callable[[str], Awaitable[str]] | None:
-        """Return what writes the summary in place of a model, if a trait declares it."""
-        extensions = self.extensions(runner)
-        if not extensions.of(CHECKPOINT):
-            return None
-
-        async def write(transcript: str) -> str:
-            payload = {**self._payload(runner), "transcript": transcript}
-            written, summary = await extensions.checkpoint(payload)
-            await self.commit(summary.warnings, later=True)
-            return written
-
-        return write
-
-    def extensions(self, runner: Runner) -> Extensions:
-        """Return what the agent's traits want called around steps and calls."""
-        return runner.extensions(self.registry.snapshot())
-
-    def _payload(self, runner: Runner) -> dict[str, Any]:
-        spec = runner.compiled.spec
-        return {
-            "host": {"kind": "session", "session_id": self.context.session},
-            "agent": {"id": spec.id, "name": spec.name, "model": runner.card.name},
-            "run_context": dict(self.context.values),
-            "turn": self.context.turn,
-            "step": self.steps,
-        }
-
-    async def _call_tools(self, calls: Sequence[ToolCall]) -> None:
+    async def _call_tools(
+        self, calls: Sequence[ToolCall], pending: Sequence[Pending] | None = None
+    ) -> None:
         """Run the calls of one step, whose intents are committed, and commit their results.
 
-        The calls run together; the results are in call order.
+        The calls run together; the conversation has their results in call order.
         """
         runner = await self.agent.ready()
         tools = runner.tools
-        self.version_before = self.registry.version
-        self.calls += len(calls)
+        left = {p.call.id: p for p in pending or ()}
+        making = calls if pending is None else [p.call for p in pending]
+        # Of calls that were cut off nobody knows what they wrote before.
+        self.version_before = self.registry.version if pending is None else -1
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
         alone = exclusive_among(calls, tools)
@@ -278,13 +288,16 @@ class Turn:
                 return skipped(call)
             if self.failures[_identity(call)] >= REPEATS_TOLD:
                 return repeated(call)
-            planned = self.planned.get(call.id, call)
-            if isinstance(planned, MicroAgiError):
-                return failed_call(call, "", planned)
-            call, spec = planned, tools.get(planned.name)
+            refused, cut_off = self.planned.get(call.id), left.get(call.id)
+            if isinstance(refused, MicroAgiError):
+                return failed_call(call, "", refused)
+            call = self._planned(call)
+            spec = tools.get(call.name)
+            if cut_off is not None and not self._may_run(cut_off):
+                return _interrupted(cut_off, self._written(call))
             if spec is not None and spec.delegate:
                 # Not through the gate: its own calls will need places there.
-                return await self.delegate(self, call, spec)
+                return await self.delegate(self, call, spec, cut_off.nested if cut_off else ())
             async with gate:
                 return await self.caller.run(
                     call,
@@ -296,7 +309,20 @@ class Turn:
                     local={TOOL_SEARCH: self.outcomes.search},
                 )
 
-        tasks = [asyncio.create_task(run(call)) for call in calls]
+        running = {call.id for call in making}
+        finished: dict[str, ToolCallFinished] = {}
+
+        async def run_and_keep(call: ToolCall) -> ToolCallFinished | None:
+            """Return a result that may wait for the others; commit one that may not."""
+            result = finished[call.id] = await run(call)
+            running.discard(call.id)
+            if not running or call.id not in self.effects:
+                return result
+            # Its effect happened, and the others may take long: it must not be forgotten.
+            await self.commit(await self._record(call, result))
+            return None
+
+        tasks = [asyncio.create_task(run_and_keep(call)) for call in making]
         try:
             results = await asyncio.gather(*tasks)
         except BaseException:
@@ -304,16 +330,21 @@ class Turn:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # Those that ended before the cancellation had their effect: keep their outcome.
-            await self.commit([t.result() for t in tasks if not t.cancelled() and _ended(t)])
+            ended = [t.result() for t in tasks if not t.cancelled() and _ended(t)]
+            await self.commit([result for result in ended if result is not None])
             raise
-        if self.planned:
-            payload = self._payload(runner)
-            after = await told_after(self.extensions(runner), calls, results, tools, payload)
-            await self.commit(after.warnings, later=True)
-        recorded = [await self._record(c, r) for c, r in zip(calls, results, strict=True)]
+        waiting = [(c, r) for c, r in zip(making, results, strict=True) if r is not None]
+        recorded = [await self._record(call, result) for call, result in waiting]
+        done = list(finished.values())
+        await self.around.after(making, done, tools, runner, step=self.steps)
         # What had an effect outside must not be forgotten; the rest may run again.
         events = [event for events in recorded for event in events]
         await self.commit(events, later=not self.effects)
+
+    def _may_run(self, pending: Pending) -> bool:
+        """Whether a call that was cut off runs (again): a delegate goes on where it was."""
+        spec = self.agent.tools.get(pending.call.name)
+        return pending.may_run or (spec is not None and bool(spec.delegate))
 
     def step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique.
@@ -338,19 +369,25 @@ class Turn:
             self.failures[identity] += 1
             if self.failures[identity] == REPEATS_TOLD:
                 result = told(result)
-        key = call_key(self.step_context(), call)
-        return await self.outcomes.of(call, result, key=key, version_before=self.version_before)
+        return await self.outcomes.of(call, result, self._written(call))
 
-    async def _compact(self, response: Response, *, running: bool) -> None:
+    def _written(self, call: ToolCall) -> Sequence[Version]:
+        """Return the registry's versions that one call of the newest step wrote."""
+        if self.registry.version == self.version_before:
+            return ()
+        key = call_key(self.step_context(), call)
+        return self.registry.versions_of_call(self.context.session, key)
+
+    async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = await self.agent.ready()
-        if self.compressor.due(response.tokens, runner.card):
+        if self.compressor.due(usage, runner.card):
             await self.commit([])  # summarising takes seconds: what waits is committed before
             event = await self.compressor.compact(
                 self.conversation,
-                response.tokens,
+                usage,
                 runner.card,
                 running=running,
-                checkpoint=self._checkpoint(runner),
+                checkpoint=self.around.checkpoint(runner, step=self.steps),
             )
             if event is not None:
                 await self.commit([event])
@@ -374,13 +411,25 @@ def _identity(call: ToolCall) -> tuple[str, str]:
     return (call.name, call.arguments)
 
 
-def _ended(task: "asyncio.Task[ToolCallFinished]") -> bool:
+def _ended(task: "asyncio.Task[Any]") -> bool:
     return task.done() and task.exception() is None
 
 
-def _no_answer(response: Response, steps: int) -> ProviderRefused:
+def _interrupted(pending: Pending, written: Sequence[Version]) -> ToolCallFinished:
+    """Return the result of a call that was cut off and must not be repeated."""
+    entries = [f"{c.entry_id} (version {v.id})" for v in written for c in v.operations]
+    error = ToolInterrupted(
+        "interrupted, outcome unknown"
+        + (f"; before that it had written {', '.join(entries)}" if entries else ""),
+        where=f"tool call {pending.call.id}",
+        fix="find out what it did before you call it again",
+    )
+    return failed_call(pending.call, pending.intent.tool, error)
+
+
+def _no_answer(step: StepFinished, times: int) -> ProviderRefused:
     return ProviderRefused(
-        f"the model answered {steps} times with neither text nor a tool call",
-        where=f"the last reply ended with `{response.finish_reason}`",
+        f"the model answered {times} times with neither text nor a tool call",
+        where=f"the last reply ended with `{step.finish_reason}`",
         fix="ask again or differently, raise the agent's max_tokens, or use another model",
     )

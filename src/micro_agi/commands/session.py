@@ -1,6 +1,7 @@
-"""`session list|show|export`: past conversations, from their journal."""
+"""`session list|show|resume|export`: past conversations, from their journal."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -17,6 +18,7 @@ from micro_agi.messages import (
 )
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Recorded, SessionRow
+from micro_agi.terminal.ask import ask, ask_console
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
 
 
@@ -29,10 +31,14 @@ async def list_sessions(invocation: Invocation) -> int:
     elif not rows:
         invocation.say("No sessions yet. `micro-agi` starts one.")
     else:
-        lines = [(row.id, moment(row.last_at), str(row.turns), row.title) for row in rows]
+        lines = [(row.id, moment(row.last_at), str(row.turns), _about(row)) for row in rows]
         invocation.say(table(("SESSION", "LAST", "TURNS", "ABOUT"), lines, width=invocation.width))
         invocation.note("`micro-agi chat --session ID` goes on with one")
     return 0
+
+
+def _about(row: SessionRow) -> str:
+    return f"{row.title} (cut off)" if row.unfinished else row.title
 
 
 def _as_json(row: SessionRow) -> dict[str, object]:
@@ -43,6 +49,7 @@ def _as_json(row: SessionRow) -> dict[str, object]:
         "last_at": row.last_at,
         "turns": row.turns,
         "events": row.events,
+        "unfinished": row.unfinished,
         "title": row.title,
     }
 
@@ -87,6 +94,18 @@ def transcript(events: Sequence[AnyEvent]) -> Iterator[str]:
                 yield f"  ({event.outcome})"
         if said := remark(event):
             yield said
+
+
+async def resume(invocation: Invocation) -> int:
+    """Go on with the last turn of a session where it was cut off; as `ask` shows a turn.
+
+    Raises: EntryNotFound for an unknown session; InputInvalid when its last turn has ended.
+    """
+    settings = replace(invocation.settings, session=invocation.args.id)
+    console = ask_console(settings, as_json=invocation.as_json)
+    async with open_runtime(invocation, console=console) as rt:
+        await rt.journal.find(settings.session)
+        return await ask(rt, console, settings, None, as_json=invocation.as_json)
 
 
 async def export(invocation: Invocation) -> int:

@@ -280,6 +280,12 @@ COMMANDS = (
                 arguments=(_arg("id", metavar="ID", help="as listed"),),
             ),
             Command(
+                name="resume",
+                help="go on with a turn that was cut off",
+                run="session:resume",
+                arguments=(_arg("id", metavar="ID", help="as listed"),),
+            ),
+            Command(
                 name="export",
                 help="write its journal, one event a line",
                 run="session:export",

@@ -117,7 +117,10 @@ class History:
         """Return the versions that one tool call wrote: empty means that it wrote nothing."""
         if not call_id:
             return []
-        query = "SELECT id FROM registry_versions WHERE session = ? AND call_id = ? ORDER BY id"
+        query = (
+            "SELECT DISTINCT version FROM registry_operations"
+            " WHERE session = ? AND call_id = ? AND call_id <> '' ORDER BY version"
+        )
 
         def read(db: sqlite3.Connection) -> list[Version]:
             numbers = [row[0] for row in db.execute(query, (session, call_id))]

@@ -30,6 +30,7 @@ from micro_agi.registry.scopes import Scopes
 from micro_agi.registry.snapshot import Snapshot, build
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Policy, Scope
+from micro_agi.store import leases
 from micro_agi.store.database import Database
 
 Admit = Callable[[Entry], Awaitable[None]]
@@ -262,6 +263,8 @@ class Registry:
                     version: Version = version,
                     entries: Mapping[str, Entry | None] = entries,
                 ) -> Version:
+                    if request.context.fence:
+                        leases.check(db, version.session, request.context.fence)
                     return append(db, version, entries)
 
                 try:

@@ -45,6 +45,9 @@ class CallContext:
     turn: int = 0
     call_id: str = ""
     """The model's id of the tool call in flight, or ""."""
+    fence: int = 0
+    """Token of the session's lease: once another process has taken the session over, what
+    this call would write is refused. 0 outside sessions."""
     model: str = ""
     """Name of the model that asked for it: provenance."""
     tool: str = ""

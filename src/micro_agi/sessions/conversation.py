@@ -57,16 +57,7 @@ class Conversation:
                 self.close_calls()
                 self._add_step(event)
             case ToolCallFinished():
-                self.messages.append(
-                    Message(
-                        role="tool",
-                        parts=(Text(event.content),),
-                        tool_call_id=event.call_id,
-                        name=event.name,
-                        # Some services are shown which results are failures.
-                        metadata={"error": True} if event.error is not None else {},
-                    )
-                )
+                self._add_result(event)
             case ToolLoaded():
                 if event.tool not in self.loaded:
                     self.loaded.append(event.tool)
@@ -101,6 +92,26 @@ class Conversation:
             else:
                 return []
         return []
+
+    def _add_result(self, event: ToolCallFinished) -> None:
+        """Put a result where its call stands among the calls: some end before others."""
+        result = Message(
+            role="tool",
+            parts=(Text(event.content),),
+            tool_call_id=event.call_id,
+            name=event.name,
+            # Some services are shown which results are failures.
+            metadata={"error": True} if event.error is not None else {},
+        )
+        at = len(self.messages)
+        while at and self.messages[at - 1].role == "tool":
+            at -= 1
+        calls = self.messages[at - 1].tool_calls if at else ()
+        order = {call.id: place for place, call in enumerate(calls)}
+        place = order.get(event.call_id, len(order))
+        for earlier in self.messages[at:]:
+            at += order.get(earlier.tool_call_id, len(order)) <= place
+        self.messages.insert(at, result)
 
     def _add_user(self, new: Message) -> None:
         """Append a user message, or join it to an unanswered one before it."""

@@ -1,8 +1,9 @@
 """The append-only record of every session; conversations are derived from it.
 
 One row an event: session, sequence number, time, turn, kind, schema number, body. The
-primary key (session, sequence) is also the fence: a process that lost the session to
-another one cannot append, because the number it wants is taken.
+primary key (session, sequence) is also a fence: a process that lost the session to
+another one cannot append, because the number it wants is taken. While a turn runs, its
+process holds the session's lease (`store/leases.py`).
 
 Deltas of a stream are not journalled; the finished step holds the whole text.
 Source: DESIGN 12.
@@ -16,12 +17,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from micro_agi.errors import EntryConflict, EntryNotFound, StoreFailed
-from micro_agi.messages import AnyEvent, TextDelta, ThinkingDelta, TurnStarted
+from micro_agi.errors import EntryNotFound, StoreFailed
+from micro_agi.messages import (
+    AnyEvent,
+    TextDelta,
+    ThinkingDelta,
+    TurnFinished,
+    TurnResumed,
+    TurnStarted,
+)
+from micro_agi.store import leases
 from micro_agi.store.database import Database
 from micro_agi.values import Secret, nearest
 
 TITLE_CHARS = 80
+RENEW_S = leases.LEASE_S / 3
+"""How often a running turn should prolong its lease."""
 OPEN = (
     "INSERT INTO sessions(id, agent, created_at, title, meta) VALUES (?, ?, ?, ?, '{}')"
     " ON CONFLICT(id) DO UPDATE SET title = excluded.title WHERE title = ''"
@@ -64,16 +75,33 @@ class SessionRow:
     turns: int
     events: int
     last_at: float
+    unfinished: bool
+    """Its last turn was cut off, or runs right now."""
 
 
 class SessionJournal:
-    """Appends to one session. Made by `Journal.open`; keeps the next sequence number."""
+    """Appends to one session. Made by `Journal.open`; keeps the next sequence number.
 
-    def __init__(self, journal: "Journal", session: str, agent: str, next_seq: int) -> None:
+    The event that starts a turn takes the session's lease, each one prolongs it, and the
+    one that ends the turn gives it up.
+    """
+
+    def __init__(
+        self, journal: "Journal", session: str, agent: str, next_seq: int, token: int
+    ) -> None:
         self.session = session
         self._journal = journal
         self._agent = agent
         self._next = next_seq
+        self._token = token
+        """Of the newest lease: ours, or the one that somebody had before."""
+        self._holding = False
+        self._holder = leases.new_holder()
+
+    @property
+    def fence(self) -> int:
+        """Token of the lease that this session's running turn has, or the next one will have."""
+        return self._token if self._holding else self._token + 1
 
     async def append(self, events: Sequence[AnyEvent], *, turn: int, durable: bool = False) -> None:
         """Commit `events` in order, all or none.
@@ -81,27 +109,43 @@ class SessionJournal:
         The session is listed from its first event on, so one that was opened and left
         without a word leaves nothing. `durable` waits for the disk: needed before an effect
         outside, and only there.
-        Raises: EntryConflict when another process appended to this session.
+        Raises: EntryConflict when another process appended to this session, or runs a turn.
         """
         rows = self._journal.rows(self.session, self._next, turn, events)
         if not rows:
             return
         opening = (self.session, self._agent, rows[0][2], _title(events))
         first, self._next = self._next == 1, self._next + len(rows)
+        token, now, had = self.fence, rows[0][2], self._holding
+        has = had or any(isinstance(e, TurnStarted | TurnResumed) for e in events)
+        ends = any(isinstance(e, TurnFinished) for e in events)
 
         def write(db: sqlite3.Connection) -> None:
+            if has and not had:
+                leases.take(db, self.session, token, self._holder, now)
+            if ends or had:
+                leases.renew(db, self.session, token, now, end=ends)
             if first or opening[3]:
                 db.execute(OPEN, opening)
             db.executemany(INSERT, rows)
 
         try:
             await self._journal.database.write(write, durable=durable, quick=True)
+            self._holding = has and not ends
+            self._token = token if has else self._token
         except sqlite3.IntegrityError as error:
-            raise EntryConflict(
-                f"session `{self.session}` was continued by another process",
-                where=f"event {rows[0][1]}",
-                fix=f"open it again: `micro-agi --session {self.session}`",
-            ) from error
+            raise leases.lost(self.session) from error
+
+    async def renew(self) -> None:
+        """Prolong the lease during a long wait; nothing happens when no turn runs.
+
+        Raises: EntryConflict when another process has taken the session over.
+        """
+        if self._holding:
+            token, now = self._token, self._journal.now()
+            await self._journal.database.write(
+                lambda db: leases.renew(db, self.session, token, now, end=False), quick=True
+            )
 
     def scrubbed(self, event: Event) -> Event:
         """Return an event without any registered secret; see `Journal.scrubbed`."""
@@ -139,8 +183,17 @@ class Journal:
     async def open(self, session: str, *, agent: str) -> SessionJournal:
         """Open a session for appending, a new one or one that exists."""
         query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
-        last: int = await self.database.read(lambda db: db.execute(query, (session,)).fetchone()[0])
-        return SessionJournal(self, session, agent, last + 1)
+
+        def read(db: sqlite3.Connection) -> tuple[int, int]:
+            last = db.execute(query, (session,)).fetchone()[0]
+            return last, leases.last_token(db, session)
+
+        last, token = await self.database.read(read)
+        return SessionJournal(self, session, agent, last + 1, token)
+
+    def now(self) -> float:
+        """Return the time, seconds since 1970."""
+        return self._clock()
 
     def rows(
         self, session: str, first: int, turn: int, events: Sequence[AnyEvent]
@@ -185,7 +238,9 @@ class Journal:
         """Return all sessions, the one used last first."""
         query = (
             "SELECT s.id, s.agent, s.created_at, s.title, coalesce(max(j.turn), 0), count(j.seq),"
-            " coalesce(max(j.at), s.created_at) AS last"
+            " coalesce(max(j.at), s.created_at) AS last,"
+            " (SELECT kind FROM journal k WHERE k.session = s.id"
+            "  AND kind IN ('turn_started', 'turn_finished') ORDER BY seq DESC LIMIT 1)"
             " FROM sessions s LEFT JOIN journal j ON j.session = s.id"
             " GROUP BY s.id ORDER BY last DESC, s.id"
         )
@@ -199,6 +254,7 @@ class Journal:
                 turns=row[4],
                 events=row[5],
                 last_at=row[6],
+                unfinished=row[7] == "turn_started",
             )
             for row in rows
         ]

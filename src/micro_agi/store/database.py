@@ -57,11 +57,14 @@ class Database:
         *,
         busy_timeout_s: float = 10.0,
         migrations: Sequence[Migration] | None = None,
+        trace: Callable[[str], None] | None = None,
     ) -> "Database":
         """Open the file, making it and its tables if needed.
 
-        `None` makes a private database in a temporary directory, gone when closed: for
-        tests and for runs that shall leave nothing behind.
+        `trace` is called with each statement of the writing connection before it runs: for
+        tests that end the process exactly there, and for profiles. For `path`, `None` makes a
+        private database in a temporary directory, gone when closed: for tests and for runs
+        that shall leave nothing behind.
         Raises: StoreFailed saying what is wrong with the file and what to do.
         """
         private = None
@@ -72,6 +75,7 @@ class Database:
             _check_sqlite()
             _prepare(path)
             connection = _connect(path, busy_timeout_s, migrations or packaged())
+            connection.set_trace_callback(trace)
         except BaseException:
             if private:
                 shutil.rmtree(private, ignore_errors=True)

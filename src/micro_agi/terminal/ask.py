@@ -30,17 +30,23 @@ async def ask(
     agency: Agency,
     console: Console,
     settings: Settings,
-    text: str,
+    text: str | None,
     *,
     as_json: bool = False,
 ) -> int:
     """Run one turn and return the exit code: 0 answered, 1 failed, 3 refused, 4 limit, 130 Ctrl-C.
 
+    Without a text, the session's last turn goes on where it was cut off.
     Raises: what opening a session raises, and InputInvalid when there is no model.
     """
     session = await agency.session(
         settings.session or None, agent=settings.agent, approver=console.approver
     )
+    if text is not None and session.unfinished is not None:
+        console.remark(
+            f"note: the last turn of this session was cut off; "
+            f"`micro-agi session resume {session.id}` would have gone on with it"
+        )
     return await OneTurn(session, console, as_json=as_json).run(text)
 
 
@@ -69,8 +75,11 @@ class OneTurn:
         self._stopped = False
         self._turn: asyncio.Task[object] | None = None
 
-    async def run(self, text: str) -> int:
-        """Run it; Ctrl-C cancels the turn, a second one the program."""
+    async def run(self, text: str | None) -> int:
+        """Run it, or without a text go on with it.
+
+        Ctrl-C cancels the turn, a second one the program.
+        """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         self._console.interrupted = self._interrupt
@@ -87,7 +96,9 @@ class OneTurn:
                     if self._console.output.gone:
                         self._session.cancel()
 
-                turn = asyncio.ensure_future(self._session.run(text, show))
+                session = self._session
+                work = session.resume(show) if text is None else session.run(text, show)
+                turn = asyncio.ensure_future(work)
                 self._turn = turn
                 try:
                     finished = await turn

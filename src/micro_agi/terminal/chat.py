@@ -85,7 +85,9 @@ class Chat:
         warming = asyncio.create_task(self._console.warm())
         try:
             self._console.print(banner(self._agency, self._session))
-            return await self._lines()
+            if self._session.unfinished is not None:
+                await self._take(None)
+            return INTERRUPTED if self._leaving else await self._lines()
         finally:
             loop.remove_signal_handler(signal.SIGINT)
             self._console.interrupted = leave
@@ -129,9 +131,12 @@ class Chat:
                 return INTERRUPTED
         return PIPE_CLOSED
 
-    async def _take(self, text: str) -> None:
-        """Do what one line says; an error is shown, and the session goes on."""
-        if not text:
+    async def _take(self, text: str | None) -> None:
+        """Do what one line says; an error is shown, and the session goes on.
+
+        None goes on with a turn that was cut off.
+        """
+        if text == "":
             return
         self._phase = "working"
         with self._console.turn() as screen:
@@ -140,7 +145,7 @@ class Chat:
             except MicroAgiError as error:
                 screen.remark(error_text(error))
 
-    async def _until_done(self, text: str, screen: Screen) -> None:
+    async def _until_done(self, text: str | None, screen: Screen) -> None:
         """Run a turn or a command as a task, so that Ctrl-C can stop it alone."""
 
         def show(event: AnyEvent) -> None:
@@ -149,7 +154,9 @@ class Chat:
                 self._session.cancel()
 
         async def work() -> None:
-            if text.startswith("/"):
+            if text is None:
+                await self._session.resume(show)
+            elif text.startswith("/"):
                 await self.commands.run(text)
             else:
                 await self._session.run(text, show)

@@ -18,6 +18,7 @@ from micro_agi.messages import (
     ToolCallFinished,
     ToolLoaded,
     TurnFinished,
+    TurnResumed,
     Usage,
     Warned,
 )
@@ -89,6 +90,8 @@ def remark(event: AnyEvent) -> str:
             return _answered(event)
         case StepFinished():
             return _step(event)
+        case TurnResumed():
+            return _resumed(event)
     return ""
 
 
@@ -157,6 +160,16 @@ def _answered(event: ApprovalAnswered) -> str:
     if event.approval == "refuse":
         return f"  refused, since no person is here to say whether {asked}"
     return f"  allowed once by {event.by}: {asked}"
+
+
+def _resumed(event: TurnResumed) -> str:
+    said = ["  going on with a turn that was cut off"]
+    if event.again:
+        said.append(f"{counted(len(event.again), 'call')} without an effect outside run again")
+    if event.unknown:
+        calls = counted(len(event.unknown), "call")
+        said.append(f"{calls} may have had an effect and will not be repeated")
+    return "; ".join(said)
 
 
 def _step(event: StepFinished) -> str:

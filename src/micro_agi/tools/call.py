@@ -27,10 +27,12 @@ from micro_agi.tools.approve import Approvals
 from micro_agi.tools.functions import Functions, NativeFunction
 from micro_agi.tools.results import Results
 from micro_agi.tools.schemas import Schemas, without_placeholder
-from micro_agi.values import nearest
+from micro_agi.values import content_hash, nearest
 
 Emit = Callable[[AnyEvent], Awaitable[None]]
 Fill = Callable[[CallContext, Mapping[str, Any]], Mapping[str, Any]]
+IDEMPOTENCY_KEY = "idempotency_key"
+"""In what `ctx` shows to a tool that its operator calls idempotent."""
 
 
 class ToolCaller:
@@ -76,6 +78,7 @@ class ToolCaller:
             arguments=arguments,
             tool_hash=entry.hash,
             replayable=self._functions.replayable(entry),
+            idempotent=self._functions.idempotent(entry),
         )
 
     async def run(
@@ -158,6 +161,7 @@ class ToolCaller:
                 **self._environment(context, spec.context),
                 **around.session,
                 "call_id": call.id,
+                **self._once(spec, call, context),
             },
         )
         if spec.id in around.local:
@@ -170,6 +174,15 @@ class ToolCaller:
             emit=around.emit,
             printed=around.printed,
         )
+
+    def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> dict[str, str]:
+        """Return the key under which a call of an idempotent tool runs, however often."""
+        registry = self._functions.registry
+        if spec.id not in registry.snapshot() or not self._functions.idempotent(
+            registry.get(spec.id)
+        ):
+            return {}
+        return {IDEMPOTENCY_KEY: content_hash([context.session, call_key(context, call)])[:32]}
 
 
 @dataclass(frozen=True, slots=True)

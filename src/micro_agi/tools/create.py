@@ -153,6 +153,9 @@ class Gate:
         await self._check_source(draft, entry)
         report = await self._try(draft, entry, own, kept, context)
         if old is not None and old.hash == entry.hash:
+            earlier = self._earlier(entry, context)
+            if earlier is not None:
+                return earlier
             version = self._registry.version
             return Created(
                 id=entry.id, version=version, updated=False, unchanged=True, report=report
@@ -161,6 +164,20 @@ class Gate:
         return Created(
             id=entry.id, version=version, updated=old is not None, unchanged=False, report=report
         )
+
+    def _earlier(self, entry: Entry, context: CallContext) -> Created | None:
+        """Return what this very call wrote before it was cut off and made again."""
+        for version in self._registry.versions_of_call(context.session, context.call_id):
+            for change in version.operations:
+                if (change.entry_id, change.after) == (entry.id, entry.hash):
+                    return Created(
+                        id=entry.id,
+                        version=version.id,
+                        updated=change.kind == "entry.update",
+                        unchanged=False,
+                        report=version.report,
+                    )
+        return None
 
     def _existing(self, entry_id: str) -> Entry | None:
         try:

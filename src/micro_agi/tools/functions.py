@@ -122,6 +122,10 @@ class Functions:
         modules = modules_of(entry)
         return not is_privileged(modules) and REACHES_OUTSIDE.isdisjoint(modules)
 
+    def idempotent(self, entry: Entry) -> bool:
+        """Whether the operator says that a call may run again under the same key."""
+        return entry.meta.get("idempotent") is True and self.is_operators(entry)
+
     def _native(self, entry: Entry) -> NativeFunction:
         target = str(entry.data.get("target") or "")
         if target not in self._natives:

@@ -1,0 +1,240 @@
+"""A turn that SIGKILL ends at a chosen statement of the state database, and goes on.
+
+`python -m tests.agent.killed HOME [short]` kills one process at each statement that begins
+or commits a write, one after the other, and lets a second process finish the turn; then it
+checks that nothing is lost and nothing was done twice. The model's script reads its place in
+the turn from the conversation alone, as a real model would, so it works across processes.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from micro_agi.llm.providers.scripted import Call, Spent
+from micro_agi.messages import (
+    Delegated,
+    StepFinished,
+    ToolCallFinished,
+    TurnFinished,
+    Usage,
+)
+from micro_agi.store.database import Database
+from micro_agi.testing.transcript import scripted_runtime
+from micro_agi.tools.approve import YesOnce
+
+AGENTS = [
+    {
+        "id": f"app:{name}",
+        "kind": "registry.entry",
+        "meta": {"type": "agent.gen1", "name": name},
+        "data": {"prompt": f"You are {name}.", "tools": tools, "delegates": delegates},
+    }
+    for name, tools, delegates in (
+        (
+            "boss",
+            ["app.tools:create_tool", "app.tools:load_tool"],
+            [{"id": "app:coder", "name": "ask_coder"}],
+        ),
+        ("coder", ["app.native:look"], []),
+    )
+]
+DRAFT = {
+    "name": "fetch",
+    "description": "Fetch",
+    "source": 'local http = require("http_client")\n'
+    'return { handler = function(a) return http.get("http://example.com/" .. a.path) end }',
+    "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
+    "modules": ["http_client"],
+    "hosts": ["http://example.com/*"],
+}
+STAGE = re.compile(r"stage (\d+)")
+LONG = "The order 4711 is in /srv/orders/4711.json. " * 40
+FULL = Usage(prompt=90_000, completion=10)
+
+
+REPLIES = [
+    [Call("pay", {"order": 1}), Call("look", {"at": "orders"})],
+    [Call("create_tool", DRAFT)],
+    [Call("load_tool", {"id": "app.generated:fetch"})],
+    [Call("ask_coder", {"message": "write it"}), Call("pay", {"order": 2}), Spent(FULL)],
+    [Call("fetch", {"path": "x"})],
+]
+"""With a tool that is made and loaded, an approval, a delegate and, at `FULL`, a compaction."""
+SHORT = REPLIES[:2]
+
+
+def script(replies):
+    """Answer by the stage that the conversation has reached."""
+
+    def answer(asked):
+        text = asked.request.system + "".join(m.text for m in asked.messages)
+        if "You shorten" in text:
+            return f"The user wants it done; this was stage {reached(text)}"
+        if "You are coder" in text:
+            return "Written." if asked.last.role == "tool" else Call("look", {"at": "the code"})
+        stage = reached(text)
+        more = replies[stage] if stage < len(replies) else []
+        return [f"This is stage {stage + 1}.", *more]
+
+    return answer
+
+
+def reached(text):
+    """The highest stage that a text names."""
+    return max(map(int, STAGE.findall(text)), default=0)
+
+
+async def play(home, replies, *, kill_at=0, resume=False):
+    """Run the turn, or go on with it; returns the seconds until it could go on."""
+    count = 0
+
+    def trace(statement):
+        nonlocal count
+        count += statement.startswith(("BEGIN IMMEDIATE", "COMMIT"))
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def pay(order: int) -> str:
+        """Pay an order: an effect that must not be repeated."""
+        with (home / "ledger").open("a") as ledger:
+            ledger.write(f"{order}\n")
+        return f"paid {order}"
+
+    async def look(at: str) -> str:
+        """Look at something: no effect."""
+        return LONG + at
+
+    database = Database.open(home / "state.db", trace=trace if kill_at else None)
+    async with scripted_runtime(
+        script(replies),
+        home=str(home),
+        approver=YesOnce(),
+        card={"max_tokens": 100_000},
+        parts={"database": database},
+        model_retries=0,
+    ) as played:
+        runtime = played.runtime
+        runtime.tool(pay)
+        runtime.tool(replayable=True)(look)
+        if runtime.registry.find({".id": "app:boss"}) == []:
+            changes = runtime.registry.snapshot().changes()
+            for entry in AGENTS:
+                changes.create(entry)
+            await changes.apply(runtime.root())
+            return None
+        began = time.perf_counter()
+        session = await runtime.session("s", agent="app:boss")
+        session.agent.add_tools(["app.native:pay", "app.native:look"])
+        await session.load()
+        seconds = time.perf_counter() - began
+        if not resume:
+            await session.run("do it", lambda _: None)
+        elif session.unfinished is not None:
+            await session.resume(lambda _: None)
+        return seconds
+
+
+def events_of(home):
+    """The journal of the session, and how many versions the made tool has."""
+    database = Database.open(home / "state.db")
+
+    async def read():
+        async with scripted_runtime([], home=str(home), parts={"database": database}) as played:
+            recorded = await played.runtime.journal.read("s")
+            played.runtime.registry.history.verify()
+            made = played.runtime.registry.history.of_entry("app.generated:fetch")
+            return [r.event for r in recorded], len(made)
+
+    return asyncio.run(read())
+
+
+def check(home, replies):
+    """Say what is wrong with the state that a killed turn left once it went on; "" if nothing.
+
+    A turn whose message was not accepted yet has left nothing.
+    """
+    events, versions = events_of(home)
+    ledger = home / "ledger"
+    paid = Counter(ledger.read_text().split() if ledger.exists() else ())
+    if not events:
+        return "an effect of a turn that nobody knows of" if paid or versions else ""
+
+    def of(kind):
+        return [e for e in events if isinstance(e, kind)]
+
+    wrong = []
+    stages = [e.message.text for e in of(StepFinished)]
+    results = {e.call_id: e for e in of(ToolCallFinished)}
+    calls = [c for e in of(StepFinished) for c in e.message.tool_calls]
+    if [e.outcome for e in of(TurnFinished)] != ["answered"]:
+        wrong.append(f"turns ended: {of(TurnFinished)}")
+    if stages != [f"This is stage {n + 1}." for n in range(len(replies) + 1)]:
+        wrong.append(f"replies: {stages}")
+    if len(results) != len(of(ToolCallFinished)):
+        wrong.append(f"results: {list(results)}")
+    if versions != 1:
+        wrong.append(f"the tool was written {versions} times")
+    if any(count > 1 for count in paid.values()):
+        wrong.append(f"paid twice: {paid}")
+    for call in calls:
+        error = results[call.id].error if call.id in results else {"code": "missing"}
+        known = call.name == "fetch" or error is None
+        unknown = call.name == "pay" and error and error["code"] == "tool.interrupted"
+        if not known and not unknown:
+            wrong.append(f"{call.name} ended with {error}")
+        if call.name == "pay" and known and paid[str(json.loads(call.arguments)["order"])] != 1:
+            wrong.append("a payment is reported that was not made")
+    inner = [e.event for e in of(Delegated) if isinstance(e.event, TurnFinished)]
+    if len(replies) > len(SHORT) and len(inner) != 1:
+        wrong.append(f"the delegate ended {len(inner)} times")
+    return "; ".join(wrong)
+
+
+def in_a_child(work):
+    """Run `work()` in a forked process; returns whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status not in (0, -signal.SIGKILL):
+        raise SystemExit("the turn raised an error")
+    return status != 0
+
+
+def killed_at(home, replies, number):
+    """Kill a turn at one statement and let it go on; returns whether it came so far."""
+    home.mkdir(parents=True)
+    in_a_child(lambda: asyncio.run(play(home, replies)))  # the agents
+    killed = in_a_child(lambda: asyncio.run(play(home, replies, kill_at=number)))
+    in_a_child(lambda: asyncio.run(play(home, replies, resume=True)))
+    return killed
+
+
+def main(base, size=""):
+    """Kill at one statement after the other until a turn is over before its number comes."""
+    replies = SHORT if size else REPLIES
+    killed, number, wrong = True, 0, 0
+    while killed:
+        number += 1
+        home = Path(base) / str(number)
+        killed = killed_at(home, replies, number)
+        said = check(home, replies)
+        wrong += bool(said)
+        print(f"{number}: {said or 'ok'}", flush=True)
+    print(f"{number - 1} kills, {wrong} wrong")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
