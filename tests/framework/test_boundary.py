@@ -15,7 +15,7 @@ from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial, root_context
 from micro_agi.security.policy import Policy, Scope
 from micro_agi.testing.sandbox import LuaBench
-from tests.framework.lua_app import IMPORTS
+from tests.framework.lua_app import IMPORTS, lua_app
 from tests.framework.test_seed_agents import AGENTS, LOADED, STREAM_STEP
 from tests.tools.app_bench import denying
 
@@ -338,3 +338,43 @@ def test_a_stream_ends_when_its_receiver_has_all_of_it_or_is_gone():
     assert asyncio.run(ended(True, lambda box: box.unlisten("t"))) is True
     assert asyncio.run(ended(True, lambda box: box.close())) is True
     assert asyncio.run(ended(False, lambda box: None)) is False
+
+
+@pytest.mark.requirement("003/lua/no-leak")
+def test_functions_of_a_loaded_agent_need_no_free_place_in_the_pool():
+    """Resolver, trait, memory and usage tracker run while the caller holds the only place."""
+
+    def function(name, body):
+        source = f"return {{ handler = function(args) {body} end }}"
+        data = {"source": source, "method": "handler"}
+        return {"id": f"app:{name}", "kind": "function.lua", "data": data}
+
+    def binding(name, contract, method, target):
+        bound = {"contract": contract, "default": True, "methods": {method: target}}
+        return {"id": f"app:{name}", "kind": "contract.binding", "data": {"contracts": [bound]}}
+
+    spec = "{ id = args.agent_id, name = 'made', prompt = 'Hello.', model = 'm', "
+    spec += "traits = { 'app:shouts' }, memory_contract = { implementation_id = 'app:recall' } }"
+    with lua_app(workers=1) as app:
+        app.define(
+            function("resolve", f"if args.agent_id:sub(1, 7) == 'custom:' then return {spec} end"),
+            function("shout", "return 'SHOUT.'"),
+            function("recall", "return { memories = { { id = 'm', content = 'tea' } } }"),
+            function("track", "return 'ledger'"),
+            binding("resolves", "wippy.agent:resolver", "resolve", "app:resolve"),
+            binding("tracks", "wippy.llm:usage_tracker", "track_usage", "app:track"),
+            {
+                "id": "app:shouts",
+                "kind": "registry.entry",
+                "meta": {"type": "agent.trait", "name": "shouts"},
+                "data": {"prompt_func_id": "app:shout"},
+            },
+        )
+        body = """
+local runner, err = agent_context.new():load_agent("custom:one")
+if err then return nil, err end
+local response = runner:step(prompt.with_system("x"):add_user("y"))
+return { runner.name, response.usage_record.usage_id, response.memory_recall.count }
+"""
+        assert app.run(body, "ok") == ["made", "ledger", 1]
+        assert app.model.requests[0].system == "Hello.\n\nSHOUT."

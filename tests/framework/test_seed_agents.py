@@ -162,7 +162,7 @@ def agents_fixture(shared):
     shared.define(*AGENTS)
 
 
-@pytest.mark.requirement("003/lua/load", "003/lua/step")
+@pytest.mark.requirement("003/lua/load", "003/lua/step", "003/context/lua", "003/step/lua")
 def test_an_agent_is_loaded_and_runs_a_step(app):
     body = (
         LOADED
@@ -228,7 +228,7 @@ def test_the_documents_loop_executes_tools_and_goes_on(app):
     assert [m.tool_call_id for m in (first, second)] == [c.id for (c,) in calls]
 
 
-@pytest.mark.requirement("003/lua/streaming")
+@pytest.mark.requirement("003/lua/streaming", "003/stream/lua")
 def test_the_documents_streaming_shows_every_chunk_before_the_answer(app):
     body = (
         STREAM_STEP
@@ -367,7 +367,7 @@ return { recall = response.memory_recall, again = again.memory_recall }
     assert "u1 likes tea" in app.model.requests[0].messages[-1].text
 
 
-@pytest.mark.requirement("003/lua/resolver")
+@pytest.mark.requirement("003/lua/resolver", "003/discovery/lua")
 def test_the_documents_resolver_finds_definitions_with_the_discovery_library(app):
     body = """
 local CUSTOM_PREFIX = "custom:"
