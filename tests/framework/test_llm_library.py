@@ -179,7 +179,7 @@ def test_an_app_may_track_usage_itself(app):
     source = """return { handler = function(model, prompt, out, thinking, read, write, options)
       local kept = store.get("app:ledger")
       kept:set("last", { model = model, prompt = prompt, actor = options.metadata.actor })
-      return { usage_id = "ledger-1" }
+      return { usage_id = "ledger-" .. (options.metadata.job or "?") .. options.timestamp }
     end }"""
     app.define(
         {"id": "app:ledger", "kind": "store.sql", "data": {}},
@@ -200,10 +200,11 @@ def test_an_app_may_track_usage_itself(app):
     )
     try:
         body = """
-local response = llm.generate("hi", { model = "gpt-4o" })
+local options = { model = "gpt-4o", timestamp = 7, metadata = { job = "j" } }
+local response = llm.generate("hi", options)
 return response.usage_record.usage_id
 """
-        assert app.run(body, "hello") == "ledger-1"
+        assert app.run(body, "hello") == "ledger-j7"
         broken = {"source": "return { handler = function() error('no') end }", "method": "handler"}
         app.define({"id": "app:track", "kind": "function.lua", "data": broken})
         assert app.run(body, "hello").isdecimal()

@@ -160,6 +160,7 @@ class _Models:
             usage=used,
             actor=call.context.actor.id,
             at=float(at) if isinstance(at, int | float) else 0.0,
+            metadata=as_object(options.get("metadata")),
         )
         return {"usage_id": await llm_for(self._parts, call.context).track_usage(record)}
 

@@ -42,7 +42,8 @@ class BoundTracker:
         if target is None:
             return None
         used = record.usage
-        options: dict[str, Any] = {"metadata": {"actor": record.actor, "cost_usd": record.cost_usd}}
+        known = {"actor": record.actor, "cost_usd": record.cost_usd}
+        options: dict[str, Any] = {"metadata": {**record.metadata, **known}}
         if record.at:
             options["timestamp"] = record.at
         arguments = [

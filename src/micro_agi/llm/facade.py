@@ -110,7 +110,7 @@ class Llm:
         """Do what `generate` does, with options that were read already."""
         card = await self._card(wanted, "llm.generate")
         reply = await self.parts.gateway.generate(_request(card, messages, wanted), on_event)
-        return Answered(reply=reply, usage_id=await self._track(reply.model, reply))
+        return Answered(reply=reply, usage_id=await self._track(reply, wanted))
 
     async def structured_output(
         self, schema: Mapping[str, Any], prompt: Conversation, **options: Any
@@ -131,7 +131,7 @@ class Llm:
 
         async def ask(request: ModelRequest) -> Reply:
             reply = await self.parts.gateway.generate(request, ignore)
-            await self._track(reply.model, reply)
+            await self._track(reply, wanted)
             return reply
 
         return await structured(_request(card, messages, wanted), schema, violations, ask)
@@ -224,7 +224,7 @@ class Llm:
 
         async def ask(request: ModelRequest) -> Reply:
             reply = await self.parts.gateway.generate(request, ignore)
-            await self._track(reply.model, reply)
+            await self._track(reply)
             return reply
 
         return await to_size(ask, card, content, target_chars, manner)
@@ -255,9 +255,16 @@ class Llm:
         self.allow(action, card.name)
         return wanted.on(card)
 
-    async def _track(self, model: str, reply: Reply) -> str:
+    async def _track(self, reply: Reply, wanted: Wanted | None = None) -> str:
         return await self.parts.usage.track(
-            UsageRecord(model=model, usage=reply.usage, cost_usd=reply.cost_usd, actor=self.actor)
+            UsageRecord(
+                model=reply.model,
+                usage=reply.usage,
+                cost_usd=reply.cost_usd,
+                actor=self.actor,
+                at=wanted.at if wanted else 0.0,
+                metadata=wanted.metadata if wanted else {},
+            )
         )
 
 

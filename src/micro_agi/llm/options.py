@@ -8,7 +8,7 @@ Source: spec/agent.md 6.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from micro_agi.errors import InputInvalid
@@ -27,10 +27,11 @@ SAMPLING: Mapping[str, str] = {
     "parallel_tool_calls": "parallel_tool_calls",
 }
 """Option → its name in a card's options."""
-DIRECT = ("max_tokens", "temperature", "thinking_effort", "user", "timeout")
-ELSEWHERE = ("model", "tools", "tool_choice", "stream", "timestamp", "metadata", "dimensions")
-"""Known options that callers of this module read themselves."""
-KNOWN = (*SAMPLING, *DIRECT, *ELSEWHERE)
+KNOWN = (
+    *("model", "max_tokens", "temperature", "thinking_effort", "user", "timeout"),
+    *("tool_choice", "timestamp", "metadata"),
+    *SAMPLING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,10 @@ class Wanted:
     options: ModelOptions
     sampling: Mapping[str, Any]
     tools: tuple[ToolSpec, ...] = ()
+    at: float = 0.0
+    """When the call counts as made, for its usage record; 0 is now."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """For its usage record."""
 
     def on(self, card: ModelCard) -> ModelCard:
         """Return the card with this call's sampling options."""
@@ -80,6 +85,8 @@ def read_options(given: Mapping[str, Any], *, tools: Sequence[ToolSpec] = ()) ->
         ),
         sampling={SAMPLING[k]: v for k, v in given.items() if k in SAMPLING and v is not None},
         tools=tuple(tools),
+        at=_number(given, "timestamp") or 0.0,
+        metadata=as_object(given.get("metadata")),
     )
 
 

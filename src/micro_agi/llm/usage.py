@@ -9,8 +9,8 @@ Source: spec/agent.md 6.13.
 
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from micro_agi.messages import Usage
@@ -30,7 +30,8 @@ class UsageRecord:
     actor: str = NOBODY
     at: float = 0.0
     """Seconds since 1970."""
-    id: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller wants its own tracker to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
