@@ -155,5 +155,20 @@ return llm.generate(p, { model = "gpt-4o", tools = tools }).result
 
     text = '{"z": [], "a": {}, "n": 1.0}'
     assert app.run(body, [Call("f", text)], "done") == "done"
-    said = [m.tool_calls[0] for m in app.model.requests[1].messages if m.tool_calls]
+    first, second = app.model.requests
+    assert second.messages[0] is first.messages[0]
+    said = [m.tool_calls[0] for m in second.messages if m.tool_calls]
     assert [c.arguments for c in said] == [text, '{"z":1}']
+
+
+def test_a_conversation_that_was_changed_is_read_again(app):
+    body = """
+local p = prompt.new():add_user("one"):add_assistant("two")
+llm.generate(p, { model = "gpt-4o" })
+p.messages[1].content[1].text = "changed"
+llm.generate(p, { model = "gpt-4o" })
+return llm.generate(prompt.new():add_user("changed"), { model = "gpt-4o" }).result
+"""
+    app.run(body, "a", "b", "c")
+    texts = [[m.text for m in r.messages] for r in app.model.requests]
+    assert texts == [["one", "two"], ["changed", "two"], ["changed"]]

@@ -39,6 +39,9 @@ class Said:
     """What models said in one Lua call, by the id of the tool call."""
 
     calls: dict[str, tuple[ToolCall, Mapping[str, Any]]] = field(default_factory=dict)
+    read: tuple[list[Any], list[Message]] = field(default_factory=lambda: ([], []))
+    """The conversation that was read last, as it came and as messages: it mostly grows, and
+    the same objects in front are what makes a step cheap (`llm.history`)."""
 
     def remember(self, message: Message) -> None:
         """Keep the tool calls of a model's message, and what its provider wants back."""
@@ -61,9 +64,12 @@ def read_conversation(value: Any, said: Said) -> list[Message]:
             where="prompt",
             fix="give a text, a prompt builder, or a list of at least one message",
         )
-    messages: list[Message] = []
-    for number, item in enumerate(value):
-        _add(messages, as_object(item), f"message {number + 1}", said)
+    raw, known = said.read
+    grown = len(value) >= len(raw) and value[: len(raw)] == raw
+    messages = list(known) if grown else []
+    for number in range(len(raw) if grown else 0, len(value)):
+        _add(messages, as_object(value[number]), f"message {number + 1}", said)
+    said.read = (value, list(messages))
     return messages
 
 
