@@ -18,6 +18,7 @@ from micro_agi.messages import (
     TextDelta,
     ToolCall,
     ToolCallFinished,
+    TurnFinished,
     TurnStarted,
     Usage,
     message,
@@ -158,6 +159,9 @@ def exchange(number: int) -> list[AnyEvent]:
             call_id=call_id, name="echo", tool="app.native:echo", content=told(number)
         ),
         _step(2, Message(role="assistant", parts=(Text(told(number)),))),
+        TurnFinished(
+            turn=number + 1, outcome="answered", text=told(number), usage=Usage(), steps=2
+        ),
     ]
 
 

@@ -52,6 +52,7 @@ from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
 from micro_agi.sandbox.host.process import Mailboxes
+from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
@@ -104,6 +105,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    zygotes: KeptZygotes | None = field(default_factory=current)
+    """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
 
 class Runtime:
@@ -246,6 +249,7 @@ class Runtime:
             workers=settings.workers,
             minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
             refused=refused,
+            kept=parts.zygotes,
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)
@@ -471,7 +475,6 @@ class Runtime:
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
             ),
-            allow_hosts=settings.allow_hosts,
         )
 
 

@@ -114,11 +114,7 @@ class Models:
             api_key=settings.api_key,
             organization=settings.organization,
             keys=settings.keys,
-            urls={
-                ANTHROPIC: settings.anthropic_url.rstrip("/").removesuffix("/v1"),
-                # The documented variable includes `/models`.
-                GOOGLE: settings.google_url.rstrip("/").removesuffix("/models"),
-            },
+            urls={ANTHROPIC: settings.anthropic_url, GOOGLE: settings.google_url},
             local_ports=settings.local_ports,
             discovery_timeout_s=settings.discovery_timeout_s,
             agreed_url=recall(self._parts.database, AGREED),

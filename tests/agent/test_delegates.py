@@ -124,6 +124,31 @@ def test_a_delegate_uses_its_own_tools():
 
 
 @pytest.mark.requirement("003/delegates/limits")
+def test_its_tools_know_who_asked_whom_and_what_the_caller_knew():
+    body = "local ctx = require('ctx') return { handler = function() return "
+    body += (
+        "ctx.get('from_agent_id') .. ' ' .. ctx.get('to_agent_id') .. ' ' .. ctx.get('user') end }"
+    )
+    whose = {
+        "id": "app:whose",
+        "kind": "function.lua",
+        "meta": {"type": "tool", "llm_alias": "whose"},
+        "data": {"source": body, "method": "handler", "modules": ["ctx"]},
+    }
+    script = by_agent(
+        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("whose"), "done"]
+    )
+    boss = agent("boss", delegates=[{**asks("coder")[0], "context": {"user": "${user_id}"}}])
+    _, events, _, _, _ = play(
+        script,
+        *(boss, agent("coder", tools=["app:whose"]), whose),
+        configure=lambda context: context.update_context({"user_id": "ada"}),
+    )
+    inner = [e.event for e in events if isinstance(e, Delegated)]
+    (result,) = [e for e in inner if isinstance(e, ToolCallFinished)]
+    assert result.content == "app:boss app:coder ada"
+
+
 def test_a_circle_is_refused_with_its_path():
     coder = agent("coder", delegates=asks("boss"))
     script = by_agent(

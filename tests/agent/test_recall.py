@@ -193,6 +193,26 @@ def test_lua_can_be_the_memory():
     assert requests[1].messages[-1].text == f"{HEADING}\n\n- 3 actions"
 
 
+def test_a_declared_variable_reaches_the_memory_and_is_hidden_in_what_it_says():
+    variable = {
+        "id": "app:key",
+        "kind": "env.variable",
+        "meta": {},
+        "data": {"storage": "app:in_memory", "variable": "STORE_KEY", "default": "canary-5"},
+    }
+    storage = {"id": "app:in_memory", "kind": "env.storage.memory", "meta": {}, "data": {}}
+    contract = {"implementation_id": "app:recall", "context": {"key": "${STORE_KEY}"}}
+
+    def remember(_, values):
+        return {"memories": [{"id": "m", "content": f"opened with {values['key']}"}]}
+
+    _, requests, events, _ = play(
+        remember, "one", "two", contract=contract, entries=[variable, storage]
+    )
+    assert requests[1].messages[-1].text.endswith("opened with ***")
+    assert "canary" not in repr((requests[1].messages, events))
+
+
 def test_a_placeholder_that_nobody_fills_is_a_warning():
     _, _, events, _ = play(lambda r, v: None, "one", values={})
     assert "`${user_id}` in the context of the memory contract is not known" in [

@@ -73,6 +73,15 @@ def test_what_was_found_is_there_again_when_the_session_goes_on():
     assert shown[-1] == ["t0", "tool_search"]
 
 
+def test_a_policy_can_deny_the_search():
+    rule = {"actions": "funcs.call", "resources": "system:tool_search", "effect": "deny"}
+    deny = {"id": "app:no", "kind": "security.policy", "meta": {}, "data": {"policy": rule}}
+    script = [Call("tool_search", {"query": "weather"}), "ok"]
+    shown, events = play(script, entries=[deny], security={"policies": ["app:no"]})
+    (result,) = [e for e in events if isinstance(e, ToolCallFinished)]
+    assert (result.error["code"], shown[1]) == ("policy.denied", ["tool_search"])
+
+
 @pytest.mark.parametrize(("budget", "count"), [(0, 30), (30, 30), (29, 1)])
 def test_within_the_budget_a_model_sees_all_and_no_search(budget, count):
     shown, _ = play(["hi"], budget=budget)

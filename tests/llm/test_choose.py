@@ -102,6 +102,19 @@ def test_google_takes_its_key_from_either_variable(keys, key):
     assert "set GEMINI_API_KEY or GOOGLE_API_KEY" in refused(model="gemini-9").fix
 
 
+def test_an_entrys_own_address_may_have_the_version_that_our_paths_have_too():
+    own = ModelCard(
+        name="own-claude",
+        provider=ANTHROPIC,
+        provider_model="c",
+        options={"base_url": "http://127.0.0.1:9/x/v1/", "api_key_env": "OWN_KEY"},
+    )
+    wanted = Wanted(model="own-claude", keys={"OWN_KEY": Secret("o"), "ANTHROPIC_API_KEY": KEY})
+    found = asyncio.run(choose(wanted, Catalogue([own]), Client(offline=True)))
+    assert found.access.base_url == "http://127.0.0.1:9/x"
+    assert found.access.api_key.reveal() == "o"
+
+
 def test_a_service_can_be_somewhere_else_and_need_no_key_there():
     urls = {ANTHROPIC: "http://127.0.0.1:9"}
     found, _ = chosen(model="claude-new", urls=urls)

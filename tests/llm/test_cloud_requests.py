@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micro_agi.agent.prompt import Prompt
+from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import ModelCard
-from micro_agi.llm.providers.anthropic import wire_id
+from micro_agi.llm.providers.anthropic import AnthropicDialect, wire_id
 from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers
 from micro_agi.llm.request import ModelOptions, ModelRequest, ProviderAccess
 from micro_agi.messages import (
@@ -23,6 +24,7 @@ from micro_agi.messages import (
     ToolSpec,
     message,
 )
+from micro_agi.values import Secret
 
 SCHEMA = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
 CLOCK = ToolSpec(id="app:clock", name="clock", description="Tells time.", schema=SCHEMA)
@@ -186,6 +188,31 @@ def test_thinking_gives_way_to_what_forbids_it():
     card = {"capabilities": ("generate",)}
     assert "thinking" not in body(ANTHROPIC, thinking_effort=50, card=card)
     assert "thinkingConfig" not in str(body(GOOGLE, thinking_effort=50, card=card))
+
+
+def test_an_entry_says_how_its_model_thinks():
+    wire = body(ANTHROPIC, thinking_effort=50, options={"thinking": "adaptive"})
+    assert wire["output_config"] == {"effort": "medium"}
+    wire = body(GOOGLE, thinking_effort=50, options={"thinking": "level"})
+    assert wire["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "medium"
+    for provider in MODELS:
+        with pytest.raises(InputInvalid, match="thinking: yes") as wrong:
+            body(provider, thinking_effort=50, options={"thinking": "yes"})
+        assert "none" in wrong.value.fix
+        assert "thinking" not in str(
+            body(provider, thinking_effort=9, options={"thinking": "none"})
+        )
+
+
+def test_headers_have_the_key_the_version_and_the_betas():
+    access = ProviderAccess(base_url="http://127.0.0.1:1", api_key=Secret("k"))
+    for beta, sent in (("one", "one"), (["one", "two"], "one,two"), (7, None)):
+        request = prepared(ANTHROPIC, options={"beta": beta}).request
+        headers = dict(AnthropicDialect().headers(request, access))
+        assert headers.get("anthropic-beta") == sent
+        assert (headers["x-api-key"], headers["anthropic-version"]) == ("k", "2023-06-01")
+    request = prepared(ANTHROPIC, model="claude-opus-5-5").request
+    assert "binding" in dict(AnthropicDialect().headers(request, access))["anthropic-beta"]
 
 
 def test_models_that_tie_thinking_to_its_past_are_told_that_the_past_may_change():

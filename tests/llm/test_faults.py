@@ -159,6 +159,12 @@ def test_words_of_one_service_are_typed(name, fault, type_):
     assert error_type(Asked([fault] * 4, KINDS[name]).error) == type_
 
 
+def test_a_model_that_checks_its_past_and_is_not_known_for_it_says_what_to_set():
+    said = "The block is bound to a different conversation. Set … prefix_mismatch_behavior"
+    error = Asked([Fault(status=400, message=said)], KINDS["anthropic"]).error
+    assert (error_type(error), "options.binding: true" in error.fix) == ("invalid_request", True)
+
+
 def test_a_refused_key_says_which_variable_holds_it(kind):
     keys = {"anthropic": "ANTHROPIC_API_KEY", "google": "GEMINI_API_KEY"}
     fix = Asked([Fault(status=401)], kind).error.fix

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import contextmanager
 
+from micro_agi.sandbox.kept_zygotes import current
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.policy import Policy, Scope
@@ -34,7 +35,7 @@ class AppBench:
             **env_functions(Environment(self.registry, environ or {}, hide=lambda _: None)),
             **store_functions(self.registry, self.database, clock=clock),
         }
-        self.lua = LuaBench(host=self.host)
+        self.lua = LuaBench(host=self.host, kept=current())
         self.functions = Functions(self.registry, self.lua.pool)
 
     def run(self, body, *, modules=(), context=None):

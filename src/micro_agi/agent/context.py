@@ -113,6 +113,8 @@ class AgentContext:
         self._runner: Runner | None = None
         self._dropped: Runner | None = None
         """The agent that a change dropped, for `reload`."""
+        self._authority: tuple[int, AgentSpec, CallContext] | None = None
+        """The registry's version and the agent that the newest authority was collected for."""
         if delegate_tools:
             self._configure(delegate_tools)
 
@@ -315,10 +317,18 @@ class AgentContext:
         )
 
     def authority(self, spec: AgentSpec) -> CallContext:
-        """Return the context that functions of an agent's traits run with: the agent's own."""
-        parts = self._parts
-        scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
-        return self._acting(agent_actor(spec), scope, agent=spec.id)
+        """Return what an agent may do now, as the context of its turns and its traits' functions.
+
+        Collected anew when the registry or the agent changed.
+        Raises: EntryNotFound for a policy that its entry names and that does not exist.
+        """
+        parts, known = self._parts, self._authority
+        version = parts.registry.version
+        if known is None or known[0] != version or known[1] is not spec:
+            scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
+            context = self._acting(agent_actor(spec), scope, agent=spec.id)
+            known = self._authority = (version, spec, context)
+        return known[2]
 
     def _acting(self, actor: Actor, scope: Scope, *, agent: str = "") -> CallContext:
         """Return a context for an actor, within that of the call this one acts for."""
@@ -387,8 +397,14 @@ class AgentContext:
     def _make_current(
         self, compiled: CompiledAgent, card: ModelCard, *, total: Runner | None = None
     ) -> Runner:
-        call = self._caller(lambda: self.authority(compiled.spec))
-        runner = Runner(compiled, card, self._parts.gateway, call=call)
+        parts, spec = self._parts, compiled.spec
+        runner = Runner(
+            compiled,
+            card,
+            parts.gateway,
+            call=self._caller(lambda: self.authority(spec)),
+            fill=lambda values: parts.caller.filled(self.authority(spec), values),
+        )
         if total is not None:
             runner.total = total.total
         self._runner, self._dropped = runner, None

@@ -76,7 +76,6 @@ class Delegates:
         for event in before:
             if isinstance(event, TurnFinished):
                 return event
-        _check_chain(turn, spec.delegate)
         arguments = parse_arguments(call)
         turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
@@ -84,14 +83,20 @@ class Delegates:
         agent.add_tools(conversation.loaded)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec
-        _check_chain(turn, definition.id)  # a resolver may know an agent by several names
+        # By the id it has, not the one it was called by: a resolver may know it by several.
+        _check_chain(turn, definition.id)
         context = turn.context.delegated(
             agent_actor(definition),
             agent.authority(definition).scope,
             agent=definition.id,
             call_id=call_key(turn.step_context(), call),
             model=runner.card.name,
-            values={**spec.context, **definition.context},
+            values={
+                **spec.context,
+                **definition.context,
+                "from_agent_id": turn.context.agent,
+                "to_agent_id": definition.id,
+            },
         )
 
         def wrapped(event: AnyEvent) -> Delegated:

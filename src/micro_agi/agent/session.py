@@ -6,10 +6,9 @@ time; a second message waits for nobody and is refused.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
@@ -21,7 +20,6 @@ from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFai
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
-from micro_agi.security.policy import Scope
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import RENEW_S, SessionJournal
 from micro_agi.sessions.recovery import Unfinished
@@ -40,7 +38,6 @@ class SessionParts:
     compressor: Compressor
     new_agent: NewAgent
     limits: TurnLimits
-    allow_hosts: Sequence[str] = field(default_factory=tuple)
 
 
 class Session:
@@ -73,7 +70,6 @@ class Session:
         self._running: asyncio.Task[Any] | None = None
         """The task that runs a turn, which is its caller's."""
         self._stopping = False
-        self._authority: tuple[int, str, Scope] = (-1, "", Scope())
         self._loaded_agent = False
         self._compiled_at = -1
         self._answering: Runner | None = None
@@ -106,6 +102,10 @@ class Session:
                 await self._commit([gone])
         self.agent.add_tools(known)
         runner = await self.agent.load_agent(self.definition.id)
+        # What the first turn needs besides, while nobody waits yet; this also tells now
+        # which policy is missing.
+        self.agent.authority(runner.compiled.spec)
+        runner.ready()
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
         await self._commit(list(runner.compiled.warnings))
@@ -231,9 +231,10 @@ class Session:
         if parts.registry.version != self._compiled_at:
             runner = await self._recompile(runner)
         spec = runner.compiled.spec
+        authority = self.agent.authority(spec)
         context = CallContext(
-            actor=agent_actor(spec),
-            scope=self._scope(spec),
+            actor=authority.actor,
+            scope=authority.scope,
             agent=spec.id,
             session=self.id,
             turn=number,
@@ -258,14 +259,6 @@ class Session:
             activate=other,
             leaving=before if other else None,
         )
-
-    def _scope(self, spec: AgentSpec) -> Scope:
-        """Return the agent's scope, collected anew when the registry or the agent changed."""
-        version = self._parts.registry.version
-        if self._authority[:2] != (version, spec.id):
-            scope = agent_scope(self._parts.registry, spec, allow_hosts=self._parts.allow_hosts)
-            self._authority = (version, spec.id, scope)
-        return self._authority[2]
 
     async def _recompile(self, runner: Runner) -> Runner:
         """Compile the agent again: the registry changed since, by this or another session."""

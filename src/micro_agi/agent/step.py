@@ -7,6 +7,7 @@ once, and a truncated step counts like others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -81,6 +82,7 @@ class Runner:
         gateway: Gateway,
         *,
         call: Call,
+        fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.compiled = compiled
@@ -92,7 +94,27 @@ class Runner:
         self.total = Usage()
         self._gateway = gateway
         self._call = call
+        self._fill = fill
         self._now = now
+        self._options = ModelOptions(
+            max_tokens=compiled.spec.max_tokens,
+            temperature=compiled.spec.temperature,
+            thinking_effort=compiled.spec.thinking_effort,
+            text_tool_calls=self._reads_text(),
+        )
+        """One object for all steps: providers keep what they encoded from it."""
+
+    def ready(self) -> None:
+        """Encode now what all requests of this agent have in common, its tools above all."""
+        request = ModelRequest(
+            model=self.card,
+            system=self.compiled.system,
+            messages=(),
+            tools=self.compiled.shown,
+            options=self._options,
+        )
+        with suppress(MicroAgiError):  # the first step meets it again, and says so
+            self._gateway.prepare(request)
 
     def prepare(
         self,
@@ -112,22 +134,19 @@ class Runner:
                 where="tool_call",
                 fix=f"use one of: {near}",
             )
-        spec, tools = self.compiled.spec, self.compiled.shown
+        tools = self.compiled.shown
         if tool_call and tool_call in self.tools and tool_call not in self._shown:
             tools = (*tools, self.tools[tool_call])
+        options = self._options
+        if tool_call not in (None, options.tool_choice):
+            options = replace(options, tool_choice=tool_call)
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
                 system=system,
                 messages=messages,
                 tools=tools,
-                options=ModelOptions(
-                    max_tokens=spec.max_tokens,
-                    temperature=spec.temperature,
-                    thinking_effort=spec.thinking_effort,
-                    tool_choice=tool_call or "auto",
-                    text_tool_calls=self._reads_text(),
-                ),
+                options=options,
             )
         )
 
@@ -147,6 +166,7 @@ class Runner:
         contract = self.compiled.memory
         if contract is None:
             return None
+        contract = replace(contract, context=self._fill(contract.context))
         values = {**(context or {}), "agent_id": self.compiled.spec.id}
         try:
             return await recall(contract, messages, call=self._call, values=values, before=known)

@@ -17,7 +17,11 @@ async def list_agents(invocation: Invocation) -> int:
     async with open_runtime(invocation) as rt:
         entries = rt.registry.find({"meta.type": AGENT_TYPE})
     rows = [
-        (e.id, str(e.data.get("model") or "-"), str(e.meta.get("comment") or e.meta.get("title")))
+        (
+            e.id,
+            str(e.data.get("model") or "-"),
+            str(e.meta.get("comment") or e.meta.get("title") or "-"),
+        )
         for e in entries
     ]
     if invocation.as_json:

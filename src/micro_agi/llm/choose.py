@@ -165,18 +165,19 @@ def _with_own_provider(wanted: Wanted, card: ModelCard) -> Chosen | None:
     named = card.options.get("api_key_env")
     own_url = card.options.get("base_url")
     key = wanted.keys.get(str(named), NO_KEY) if named else NO_KEY
-    if isinstance(own_url, str) and own_url:
-        access = ProviderAccess(base_url=own_url.rstrip("/"), api_key=key)
-        return Chosen(card=card, access=access, why=f"{card.name} at {own_url} ({why})")
     facts = PROVIDERS.get(card.provider)
+    if isinstance(own_url, str) and own_url:
+        url = facts.address(own_url) if facts else own_url.rstrip("/")
+        access = ProviderAccess(base_url=url, api_key=key)
+        return Chosen(card=card, access=access, why=f"{card.name} at {own_url} ({why})")
     if facts is None or not facts.url:
         return None
-    url = wanted.urls.get(card.provider) or facts.url
+    url = facts.address(wanted.urls.get(card.provider) or facts.url)
     key = key if named else _key_of(wanted, card.provider, facts)
     if not key and url == facts.url:
         return None
     access = ProviderAccess(
-        base_url=url.rstrip("/"),
+        base_url=url,
         api_key=key,
         organization=wanted.organization if card.provider == OPENAI else "",
     )

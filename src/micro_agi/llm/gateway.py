@@ -25,7 +25,7 @@ from micro_agi.llm.request import (
     Provider,
     Reply,
 )
-from micro_agi.llm.text_calls import TextCalls, in_words
+from micro_agi.llm.text_calls import TextCalls, called_in_text, in_words
 from micro_agi.messages import TextDelta, Usage, Warned, message
 from micro_agi.net.client import Client
 from micro_agi.values import nearest
@@ -94,7 +94,7 @@ class Gateway:
         Raises: ProviderRefused, ProviderUnavailable (`failure.error_type` says why);
         PolicyDenied when the client is offline.
         """
-        text_calls = TextCalls(prepared.request.text_tools, on_event)
+        text_calls = TextCalls(called_in_text(prepared.request), on_event)
         shown = _Shown(text_calls.show)
         current = prepared
         for attempt in range(self._retries + 1):

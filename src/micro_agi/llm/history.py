@@ -15,16 +15,19 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from micro_agi.messages import Message, ToolSpec
+from micro_agi.messages import Message
 
 MAX_CONVERSATIONS = 128
 MAX_BYTES = 32 << 20
-MAX_TOOL_LISTS = 16
+MAX_KEPT = 16
+"""Tool lists, and starts and ends of bodies, of one provider."""
 
 State: TypeAlias = tuple[Any, ...]
 """What a dialect knows after a message: what waits or is still open; empty at the start."""
+
+Made = TypeVar("Made")
 
 
 class Encode(Protocol):
@@ -144,18 +147,20 @@ def _common(known: list[Message], wanted: list[Message]) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a is not b), min(len(known), len(wanted)))
 
 
-class ToolLists:
-    """The encoded tool lists of one provider, by identity of the tuple."""
+class Kept(Generic[Made]):
+    """What was made of some objects, kept by their identity, so that it is made once."""
 
-    def __init__(self, encode: Callable[[tuple[ToolSpec, ...]], bytes]) -> None:
-        self._encode = encode
-        self._known: list[tuple[tuple[ToolSpec, ...], bytes]] = []
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self._make = make
+        self._known: dict[tuple[object, ...], tuple[tuple[object, ...], Made]] = {}
 
-    def encoded(self, tools: tuple[ToolSpec, ...]) -> bytes:
-        """Return the tools as the wire wants them; the same bytes for the same tuple."""
-        for known, text in self._known:
-            if known is tools:
-                return text
-        text = self._encode(tools)
-        self._known = [*self._known[1 - MAX_TOOL_LISTS :], (tools, text)]
-        return text
+    def of(self, *parts: object) -> Made:
+        """Return `make(*parts)`; texts count as the same when they are equal."""
+        key = tuple([part if type(part) is str else id(part) for part in parts])
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_KEPT:
+                del self._known[next(iter(self._known))]
+            # The parts are kept too, so their ids stay their own.
+            known = self._known[key] = (parts, self._make(*parts))
+        return known[1]

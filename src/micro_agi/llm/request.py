@@ -62,7 +62,7 @@ class ModelRequest:
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
     text_tools: tuple[ToolSpec, ...] = ()
-    """Tools that the model may call in its text: `text_calls.in_words` fills this."""
+    """Tools that the model was taught to call in its text: `text_calls.in_words` fills this."""
     options: ModelOptions = ModelOptions()
 
 

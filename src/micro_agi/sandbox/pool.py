@@ -21,6 +21,7 @@ from micro_agi.sandbox.failure import limit_reached
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
+from micro_agi.sandbox.kept_zygotes import KeptZygotes
 from micro_agi.sandbox.languages import LUA, Language, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
@@ -63,6 +64,7 @@ class Pool:
         refused: Mapping[str, str] | None = None,
         python: Limits = PYTHON,
         language: Language = LUA,
+        kept: KeptZygotes | None = None,
     ) -> None:
         """Prepare a pool; nothing runs before `start`.
 
@@ -70,6 +72,7 @@ class Pool:
         measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
         `refused` are levels that failed their proof here, with what escaped.
         `python` are the limits of Python units, `language` what this very pool runs.
+        `kept` has zygotes of pools that closed, and gets this one's; None ends it instead.
         """
         self._host = {**time_functions(), **host}
         self._limits = limits or Limits()
@@ -79,6 +82,7 @@ class Pool:
         self._refused = refused or {}
         self._python = python
         self._language = language
+        self._kept = kept
         self._others: dict[tuple[str, ...], Pool] = {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
@@ -102,7 +106,7 @@ class Pool:
         self._order_spares()
 
     async def close(self) -> None:
-        """End every worker and the zygote. Calls in flight fail."""
+        """End every worker, and the zygote unless it is kept. Calls in flight fail."""
         self._closed = True
         if self._idle_timer is not None:
             self._idle_timer.cancel()
@@ -119,7 +123,7 @@ class Pool:
         self._idle.clear()
         server, self._server = self._server, None
         if server is not None:
-            await server.close()
+            await (self._kept.take_back(server) if self._kept is not None else server.close())
 
     @property
     def level(self) -> str:
@@ -203,6 +207,7 @@ class Pool:
                 without=self._without,
                 refused=self._refused,
                 language=python_language(asked),
+                kept=self._kept,
             )
         return self._others[asked]
 
@@ -334,7 +339,8 @@ class Pool:
             if self._closed:
                 raise SandboxUnavailable("the sandbox is closed")
             if self._server is None:
-                server = await ForkServer.start(
+                start = self._kept.start if self._kept is not None else ForkServer.start
+                server = await start(
                     self._limits,
                     minimum=self._minimum,
                     without=self._without,

@@ -158,13 +158,14 @@ class ToolCaller:
             call_id=call_key(context, call),
             values={
                 **context.values,
-                **self._environment(context, spec.context),
+                **self.filled(context, spec.context),
                 **around.session,
                 "call_id": call.id,
                 **self._once(spec, call, context),
             },
         )
         if spec.id in around.local:
+            called.forbid_denied("funcs.call", spec.id)
             return await around.local[spec.id](arguments, called)
         return await self._functions.call(
             spec.id,
@@ -174,6 +175,10 @@ class ToolCaller:
             emit=around.emit,
             printed=around.printed,
         )
+
+    def filled(self, context: CallContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return values with the environment variables that they name, for this call only."""
+        return self._environment(context, values)
 
     def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> dict[str, str]:
         """Return the key under which a call of an idempotent tool runs, however often."""

@@ -22,15 +22,17 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError
-from micro_agi.llm.history import History, State, ToolLists
+from micro_agi.llm.history import History, Kept, State
 from micro_agi.llm.providers.anthropic_reply import OPAQUE, AnthropicReply
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
     arguments_for_wire,
+    as_list,
     level_of,
     max_tokens,
     schema_of,
     service_error,
+    thinking_kind,
     to_json,
     tool_choice,
     wanted_effort,
@@ -97,12 +99,9 @@ class Habits:
 def habits(request: ModelRequest) -> Habits:
     """Return the habits of a request's model, by its name."""
     name, options = request.model.provider_model, request.model.options
-    capabilities = request.model.capabilities
-    thinking = "budget" if name.startswith(_BUDGET) else "adaptive"
-    if capabilities and "thinking" not in capabilities:
-        thinking = "none"
+    usual = "budget" if name.startswith(_BUDGET) else "adaptive"
     return Habits(
-        thinking=str(options.get("thinking", thinking)),
+        thinking=thinking_kind(request, usual, ("budget", "adaptive", "none")),
         sampling=bool(options.get("sampling", name.startswith(_SAMPLING))),
         binding=bool(options.get("binding", name.startswith(_BINDING))),
     )
@@ -114,7 +113,7 @@ class AnthropicDialect:
     def __init__(self) -> None:
         # By model, because signed thinking is written for its own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -124,8 +123,8 @@ class AnthropicDialect:
         """Return the key's header, the API's version and the betas; see `service.Dialect`."""
         options = request.model.options
         found = [("anthropic-version", str(options.get("api_version") or ANTHROPIC_VERSION))]
-        given = options.get("beta") or ()
-        betas = [given] if isinstance(given, str) else [str(beta) for beta in given]
+        given = options.get("beta")
+        betas = [given] if isinstance(given, str) else [str(beta) for beta in as_list(given)]
         if habits(request).binding:
             betas.append(BINDING_BETA)
         if betas:
@@ -160,7 +159,7 @@ class AnthropicDialect:
             start["system"] = [{"type": "text", "text": system, "cache_control": EPHEMERAL}]
         elif system:
             start["system"] = system
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         return to_json(start)[:-1] + tools + b',"messages":['
 
 
@@ -171,7 +170,10 @@ def read_error(
     facts = as_object(error)
     if "credit balance" in str(facts.get("message", "")).lower():
         error = {**facts, "type": "billing_error"}  # comes as an `invalid_request_error`
-    return service_error(error, status=status, where=where, retry_after_s=retry_after_s)
+    found = service_error(error, status=status, where=where, retry_after_s=retry_after_s)
+    if "prefix_mismatch_behavior" in found.what:
+        found.fix = "set `options.binding: true` for this model in its entry"
+    return found
 
 
 class Blocks:

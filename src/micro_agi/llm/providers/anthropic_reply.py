@@ -28,7 +28,6 @@ FINISHES: Mapping[str, FinishReason] = {
     "pause_turn": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
-    "tool_use": "tool_call",
     "refusal": "filtered",
 }
 
@@ -150,12 +149,13 @@ class AnthropicReply:
     def reply(self) -> Reply:
         """Return the whole reply."""
         calls = complete_calls(b.call for b in self._ordered() if b.call is not None)
+        finish = FINISHES.get(self._stop, "stop")
         return Reply(
             text=self._text("text"),
             thinking=self._text("thinking"),
             tool_calls=calls,
             usage=self._read_usage(),
-            finish_reason=FINISHES.get(self._stop, "tool_call" if calls else "stop"),
+            finish_reason="tool_call" if calls and finish == "stop" else finish,
             metadata={"response_id": self._id} | ({} if self._usage else {"estimated_usage": True}),
             opaque=self._opaque([call.id for call in calls]),
         )

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError
-from micro_agi.llm.history import History, State, ToolLists
+from micro_agi.llm.history import History, Kept, State
 from micro_agi.llm.providers.google_reply import OPAQUE, OWN_ID, GoogleReply, read_error
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
@@ -25,6 +25,7 @@ from micro_agi.llm.providers.parts import (
     level_of,
     max_tokens,
     schema_of,
+    thinking_kind,
     to_json,
     tool_choice,
     wanted_effort,
@@ -57,7 +58,7 @@ class GoogleDialect:
     def __init__(self) -> None:
         # By model, because signatures are written for their own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -94,7 +95,7 @@ class GoogleDialect:
         if system:
             head += b'"systemInstruction":' + to_json({"parts": [{"text": system}]}) + b","
         if request.tools:
-            declared = self._tools.encoded(request.tools)
+            declared = self._tools.of(request.tools)
             head += b'"tools":[{"functionDeclarations":' + declared + b"}],"
         return head + b'"contents":['
 
@@ -206,9 +207,7 @@ def _thinking(request: ModelRequest) -> dict[str, Any] | None:
     """Return the thinking configuration; an entry's `options.thinking` says which kind."""
     card, effort = request.model, wanted_effort(request)
     usual = "budget" if card.provider_model.startswith(_BUDGET) else "level"
-    if card.capabilities and "thinking" not in card.capabilities:
-        usual = "none"
-    kind = card.options.get("thinking", usual)
+    kind = thinking_kind(request, usual, ("budget", "level", "none"))
     if effort is None or kind == "none":
         return None
     if kind == "level":

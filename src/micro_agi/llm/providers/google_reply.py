@@ -15,7 +15,14 @@ from typing import Any
 import msgspec
 
 from micro_agi.llm.failure import ProviderError, provider_error
-from micro_agi.llm.providers.parts import SHORTEST_ID, count, new_call_id, service_error, to_json
+from micro_agi.llm.providers.parts import (
+    SHORTEST_ID,
+    as_list,
+    count,
+    new_call_id,
+    service_error,
+    to_json,
+)
 from micro_agi.llm.request import Reply
 from micro_agi.messages import FinishReason, ToolCall, Usage
 from micro_agi.values import as_object
@@ -110,9 +117,9 @@ class GoogleReply:
             raise provider_error(
                 "content_filtered", f"Request was refused: {blocked}", where=self._where
             )
-        for candidate in (chunk.get("candidates") or ())[:1]:
+        for candidate in as_list(chunk.get("candidates"))[:1]:
             facts = as_object(candidate)
-            for part in as_object(facts.get("content")).get("parts") or ():
+            for part in as_list(as_object(facts.get("content")).get("parts")):
                 self._part(as_object(part))
             if facts.get("finishReason"):
                 self._end(str(facts["finishReason"]), str(facts.get("finishMessage") or ""))
@@ -188,7 +195,7 @@ def read_error(
     facts = as_object(error)
     if not facts:
         return service_error(error, status=status, where=where, retry_after_s=retry_after_s)
-    details = [as_object(detail) for detail in facts.get("details") or ()]
+    details = [as_object(detail) for detail in as_list(facts.get("details"))]
     reasons = [str(detail.get("reason") or "") for detail in details]
     delays = [re.fullmatch(r"([\d.]+)s", str(d.get("retryDelay") or "")) for d in details]
     wait = next((float(found[1]) for found in delays if found), retry_after_s)

@@ -10,7 +10,8 @@ Source: spec/agent.md 6.9. Differences: system and developer messages keep their
 
 from typing import Any
 
-from micro_agi.llm.history import History, ToolLists
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.history import History, Kept
 from micro_agi.llm.providers.openai_chat_reply import ChatReply
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
@@ -28,7 +29,7 @@ from micro_agi.llm.providers.parts import (
     to_json,
     tool_choice,
 )
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
 
@@ -44,7 +45,8 @@ class ChatDialect(OpenAiDialect):
         """With `compatible`, developer messages are sent as system ones, which all servers know."""
         self._developer = "system" if compatible else "developer"
         self._history = History()
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
+        self._envelopes = Kept(self._envelope)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -54,7 +56,8 @@ class ChatDialect(OpenAiDialect):
         """Return the request's exact bytes and their hash."""
         system, count = leading_system(request)
         messages = request.messages[count:] if count else request.messages
-        return self._history.body(self._head(request, system), messages, tail(request), self)
+        head, ending = self._envelopes.of(request.model, system, request.tools, request.options)
+        return self._history.body(head, messages, ending, self)
 
     def reply(self, request: ModelRequest, where: str) -> ChatReply:
         """Return what collects the reply of one request."""
@@ -73,6 +76,15 @@ class ChatDialect(OpenAiDialect):
             return b""
         return b"," + to_json({"role": "user", "content": _content((Text(IMAGE_NOTE), *carried))})
 
+    def _envelope(
+        self, model: ModelCard, system: str, tools: tuple[ToolSpec, ...], options: ModelOptions
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and after the messages of a conversation."""
+        request = ModelRequest(
+            model=model, system=system, messages=(), tools=tools, options=options
+        )
+        return self._head(request, system), tail(request)
+
     def _head(self, request: ModelRequest, system: str) -> bytes:
         start = to_json(
             {
@@ -81,7 +93,7 @@ class ChatDialect(OpenAiDialect):
                 "stream_options": {"include_usage": True},
             }
         )
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         first = to_json({"role": "system", "content": system}) if system else b""
         return start[:-1] + tools + b',"messages":[' + first
 

@@ -9,7 +9,8 @@ instructions, later notes keep their place; documents are sent; reasoning is rep
 
 from typing import Any
 
-from micro_agi.llm.history import History, ToolLists
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.history import History, Kept
 from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
@@ -27,7 +28,7 @@ from micro_agi.llm.providers.parts import (
     to_json,
     tool_choice,
 )
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
 
@@ -44,7 +45,8 @@ class ResponsesDialect(OpenAiDialect):
     def __init__(self) -> None:
         # By model, because encrypted reasoning is written for its own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
+        self._envelopes = Kept(self._envelope)
 
     def path(self, request: ModelRequest) -> str:
         """Return what follows the base URL."""
@@ -56,12 +58,23 @@ class ResponsesDialect(OpenAiDialect):
         history = self._histories.setdefault(model, History())
         instructions, count = leading_system(request)
         messages = request.messages[count:] if count else request.messages
-        head = self._head(request, instructions)
-        return history.body(head, messages, tail(request), Items(model))
+        head, ending = self._envelopes.of(
+            request.model, instructions, request.tools, request.options
+        )
+        return history.body(head, messages, ending, Items(model))
 
     def reply(self, request: ModelRequest, where: str) -> ResponsesReply:
         """Return what collects the reply of one request."""
         return ResponsesReply(request.model.provider_model, where)
+
+    def _envelope(
+        self, model: ModelCard, system: str, tools: tuple[ToolSpec, ...], options: ModelOptions
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and after the input of a conversation."""
+        request = ModelRequest(
+            model=model, system=system, messages=(), tools=tools, options=options
+        )
+        return self._head(request, system), tail(request)
 
     def _head(self, request: ModelRequest, instructions: str) -> bytes:
         start: dict[str, Any] = {
@@ -73,7 +86,7 @@ class ResponsesDialect(OpenAiDialect):
             start["include"] = ["reasoning.encrypted_content"]
         if instructions:
             start["instructions"] = instructions
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         return to_json(start)[:-1] + tools + b',"input":['
 
 

@@ -96,6 +96,24 @@ def wanted_effort(request: ModelRequest) -> int | None:
     return request.model.thinking_effort if wanted is None else wanted
 
 
+def thinking_kind(request: ModelRequest, usual: str, known: tuple[str, ...]) -> str:
+    """Return how the request's model is asked to think: what its entry says, else `usual`.
+
+    Raises: InputInvalid when the entry says something that is none of `known`.
+    """
+    card = request.model
+    if card.capabilities and "thinking" not in card.capabilities:
+        usual = "none"
+    kind = card.options.get("thinking", usual)
+    if kind not in known:
+        raise InputInvalid(
+            f"model `{card.name}` has `options.thinking: {kind}`",
+            where="providers[0].options.thinking",
+            fix=f"use one of: {', '.join(known)}",
+        )
+    return str(kind)
+
+
 def level_of(effort: float, levels: Iterable[tuple[float, str]]) -> str:
     """Return the first level whose bound is above the effort."""
     return next(name for below, name in levels if effort < below)
@@ -201,6 +219,11 @@ def as_text(arguments: Any) -> str:
     if isinstance(arguments, str) or arguments is None:
         return arguments or ""
     return to_json(arguments).decode()
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return `value` if it is a list, else an empty one; for optional parts of parsed data."""
+    return value if isinstance(value, list) else []
 
 
 def count(value: Any) -> int:

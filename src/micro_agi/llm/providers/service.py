@@ -13,7 +13,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -193,31 +193,30 @@ class Service:
 
 
 async def _read(streamed: Streamed, incoming: Incoming, on_event: OnEvent, where: str) -> None:
-    async with aclosing(streamed.chunks()) as pieces:
-        first = await anext(pieces, b"")
-        if first.lstrip()[:1] == b"{":
-            rest = await streamed.read(MAX_REPLY_BYTES)
-            _report(incoming.take_whole(first + rest), on_event)
-            return
-        frames = Frames()
-        left = MAX_REPLY_BYTES
-        piece = first
-        while piece and not incoming.done:
-            # Everything that arrived together makes one event: cheaper, and no text waits.
-            _report(incoming.take(frames.feed(piece)), on_event)
-            left -= len(piece)
-            if left < 0:
-                raise _too_long(where)
-            if not incoming.done:
-                piece = await anext(pieces, b"")
-        _report(incoming.take(frames.finish()), on_event)
-        if not incoming.complete:
-            what = "the model's reply broke off before its end" if first else "the reply is empty"
-            raise provider_error("network_error", what, where=where)
-        with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(DRAIN_S):
-                while await anext(pieces, b""):
-                    pass
+    first = await streamed.piece()
+    if first.lstrip()[:1] == b"{":
+        rest = await streamed.read(MAX_REPLY_BYTES)
+        _report(incoming.take_whole(first + rest), on_event)
+        return
+    frames = Frames()
+    left = MAX_REPLY_BYTES
+    piece = first
+    while piece and not incoming.done:
+        # Everything that arrived together makes one event: cheaper, and no text waits.
+        _report(incoming.take(frames.feed(piece)), on_event)
+        left -= len(piece)
+        if left < 0:
+            raise _too_long(where)
+        if not incoming.done:
+            piece = await streamed.piece()
+    _report(incoming.take(frames.finish()), on_event)
+    if not incoming.complete:
+        what = "the model's reply broke off before its end" if first else "the reply is empty"
+        raise provider_error("network_error", what, where=where)
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(DRAIN_S):
+            while await streamed.piece():
+                pass
 
 
 def _report(added: tuple[str, str], on_event: OnEvent) -> None:

@@ -27,6 +27,8 @@ class ProviderFacts:
     """How people call it."""
     url: str = ""
     """Its own address; "" when it has none."""
+    not_in_url: str = ""
+    """What people add to the address, and our paths bring themselves."""
     keys: tuple[str, ...] = ()
     """Variables that hold its key; the first that is set counts."""
     key_header: tuple[str, str] = ("Authorization", "Bearer ")
@@ -38,6 +40,10 @@ class ProviderFacts:
     """How the names of its models begin, for models that no entry describes."""
     window: int = 0
     """Of every such model, in tokens."""
+
+    def address(self, url: str) -> str:
+        """Return a base URL as our paths want it."""
+        return url.rstrip("/").removesuffix(self.not_in_url or "/")
 
 
 def _openai(access: ProviderAccess) -> Provider:
@@ -75,6 +81,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
         build=_anthropic,
         title="Anthropic",
         url="https://api.anthropic.com",
+        not_in_url="/v1",
         keys=("ANTHROPIC_API_KEY",),
         key_header=("x-api-key", ""),
         headers=(("anthropic-version", ANTHROPIC_VERSION),),
@@ -86,6 +93,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
         build=_google,
         title="Google",
         url="https://generativelanguage.googleapis.com/v1beta",
+        not_in_url="/models",
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         key_header=("x-goog-api-key", ""),
         prefix="gemini-",

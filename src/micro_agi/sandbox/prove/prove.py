@@ -90,22 +90,28 @@ async def _prove_level(level: Level, corpus: Mapping[str, Sequence[Attack]]) -> 
         if pool.level != level:
             missing = "; ".join(pool.report().missing)
             return LevelProof(level=level, unavailable=missing)
-        server = await ForkServer.start(LIMITS, minimum="D", without=without, program=PROGRAM)
-        stack.push_async_callback(server.close)
-        web = await stack.enter_async_context(open_web(LIMITS, without))
+        attacks = [a for family in corpus.values() for a in family if _fits_machine(a)]
+        ways = {_way(attack) for attack in attacks}
         runners: dict[str, Callable[[Attack], Awaitable[Verdict]]] = {
             "tool": lambda attack: run_tools(attack, pool, wires),
             "tools": lambda attack: run_tools(attack, pool, wires),
-            "machine": lambda attack: run_machine_code(attack, server),
-            "worker": lambda attack: run_worker(attack, server, wires),
         }
-        attacks = [a for family in corpus.values() for a in family if _fits_machine(a)]
-        verdicts = await _side_by_side(
-            runners[a.run.split()[0]](a) for a in attacks if a.run != "web"
-        )
-        # A request that arrives where it must not can only be told from others if alone.
-        verdicts += [await web.run(a) for a in attacks if a.run == "web"]
+        if ways & {"machine", "worker"}:
+            server = await ForkServer.start(LIMITS, minimum="D", without=without, program=PROGRAM)
+            stack.push_async_callback(server.close)
+            runners["machine"] = lambda attack: run_machine_code(attack, server)
+            runners["worker"] = lambda attack: run_worker(attack, server, wires)
+        verdicts = await _side_by_side(runners[_way(a)](a) for a in attacks if _way(a) != "web")
+        if "web" in ways:
+            web = await stack.enter_async_context(open_web(LIMITS, without))
+            # A request that arrives where it must not can only be told from others if alone.
+            verdicts += [await web.run(a) for a in attacks if _way(a) == "web"]
     return LevelProof(level=level, verdicts=tuple(verdicts))
+
+
+def _way(attack: Attack) -> str:
+    """Return the first word of how an attack is run."""
+    return attack.run.split()[0]
 
 
 def _fits_machine(attack: Attack) -> bool:
