@@ -410,3 +410,43 @@ return {
         "err": "No agent found with name: nobody",
         "class": 2,
     }
+
+
+@pytest.mark.requirement("003/lua/context-options")
+def test_bad_options_say_which_there_are(app):
+    body = """
+local outcomes = {}
+local ctx = agent_context.new({ enable_cache = false })
+for n, try in ipairs({
+    function() agent_context.new({ contxt = {} }) end,
+    function() agent_context.new({ delegate_tools = { enable = true } }) end,
+    function() ctx:configure_delegate_tools({ suffix = "x" }) end,
+    function() ctx:add_tools(5) end,
+    function() ctx:set_context_merger(function() end) end,
+    function() error(select(2, ctx:load_agent())) end,
+    function() error(select(2, ctx:load_agent({ id = "x", tools = 5 }))) end,
+    function() error(select(2, ctx:load_agent("app:assistant"):step("x", { steam = 1 }))) end,
+    function() error(select(2, ctx:load_agent("app:assistant"):step("x", { tool_call = "y" }))) end,
+}) do
+    local _, err = pcall(try)
+    outcomes[n] = type(err) == "string" and err or err:message()
+end
+return outcomes
+"""
+    found = app.run(body)
+    for said, part in zip(
+        found,
+        [
+            "`contxt` is no option of agent_context.new",
+            "`enable` is no option of delegate_tools",
+            "`suffix` is no option of delegate_tools",
+            "`5` is no tool reference",
+            "set_context_merger is for Python",
+            "Agent spec or identifier is required",
+            "`tools` of agent `x` is a int",
+            "`steam` is no option of step",
+            "Tool 'y' not found in available tools",
+        ],
+        strict=True,
+    ):
+        assert part in said

@@ -11,7 +11,7 @@ Source: spec/agent.md 2, 3, 1.3, 1.8.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ from micro_agi.values import as_object, nearest
 NewAgent = Callable[[Mapping[str, Any], CallContext], AgentContext]
 """Makes an agent context with base values, which acts for the call with this context."""
 
+NEW_OPTIONS = ("context", "delegate_tools", "memory_contract", "enable_cache")
+DELEGATE_OPTIONS = ("enabled", "description_suffix", "default_schema")
 STEP_OPTIONS = (
     *("context", "stream_target", "tool_call", "disable_memory_recall", "previous_memory_ids"),
 )
@@ -101,6 +103,7 @@ class _Agents:
     async def new(self, call: HostCall) -> Any:
         """`new(options)` → the context's number."""
         options = as_object(call.argument(0))
+        _known(options, NEW_OPTIONS, "agent_context.new")
         # What its functions do happens inside this call, and not beyond its end.
         caller = call.context.narrowed(depth=call.context.depth + 1, deadline=call.frame.ends)
         context = self._door.new_agent(as_object(options.get("context")), caller)
@@ -188,12 +191,7 @@ class _Agents:
         """`step(runner, messages, options)` → the response."""
         held = self._held(call)
         runner, options = held.runner(call.argument(0)), as_object(call.argument(2))
-        for name in options:
-            if name not in STEP_OPTIONS:
-                near = ", ".join(nearest(name, STEP_OPTIONS) or STEP_OPTIONS)
-                raise InputInvalid(
-                    f"`{name}` is no option of step", where="step", fix=f"use one of: {near}"
-                )
+        _known(options, STEP_OPTIONS, "step")
         call.context.forbid_denied("llm.generate", runner.card.name)
         messages = read_conversation(call.argument(1), held.said)
         sink = streamer(call, options.get("stream_target"), self._door.mailboxes)
@@ -310,8 +308,22 @@ def _permit(call: HostCall, runner: Runner) -> None:
     call.context.forbid_denied("llm.generate", runner.card.name)
 
 
+def _known(given: Mapping[str, Any], names: Sequence[str], where: str) -> None:
+    """Refuse an option that there is not.
+
+    Raises: InputInvalid naming the nearest ones.
+    """
+    for name in given:
+        if name not in names:
+            near = ", ".join(nearest(name, names) or names)
+            raise InputInvalid(
+                f"`{name}` is no option of {where}", where=where, fix=f"use one of: {near}"
+            )
+
+
 def _configure(context: AgentContext, value: Any) -> None:
     facts = as_object(value)
+    _known(facts, DELEGATE_OPTIONS, "delegate_tools")
     enabled, suffix = facts.get("enabled"), facts.get("description_suffix")
     schema = facts.get("default_schema")
     context.configure_delegate_tools(

@@ -57,6 +57,10 @@ function Context:set_memory_contract(config)
     return changed(self, "set_memory_contract", config)
 end
 
+function Context:set_context_merger()
+    error("set_context_merger is for Python: functions do not cross to the runtime", 2)
+end
+
 function Context:update_context(updates)
     if type(updates) ~= "table" then return self end
     return changed(self, "update_context", updates)
