@@ -129,6 +129,7 @@ class Runtime:
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
+        self._permitted = False
         self._background: set[asyncio.Task[None]] = set()
         self.frames = Frames()
         """What Lua calls in flight hold here: agents and their runners."""
@@ -312,6 +313,12 @@ class Runtime:
                 fix="read it, then say yes when asked, or start with --yes",
             )
 
+    def _permit(self) -> None:
+        """Refuse as `_require_trust` does, but look only until it was allowed once."""
+        if not self._permitted:
+            self._require_trust()
+            self._permitted = True
+
     async def call(self, entry_id: str, *arguments: Any, context: CallContext | None = None) -> Any:
         """Call a function entry, as root unless a context is given, and return its value.
 
@@ -367,6 +374,7 @@ class Runtime:
             choose=self.models.choose,
             caller=self.caller,
             processors=self._processors,
+            permit=self._permit,
             allow_hosts=self.settings.allow_hosts,
             tool_budget=self.settings.tool_budget,
         )

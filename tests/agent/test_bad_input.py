@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from micro_agi.api import open_runtime
 from micro_agi.errors import ProviderUnavailable
 from micro_agi.llm.providers.scripted import Broken, Call, Finish, Thinking
 from micro_agi.messages import Errored, ToolCallFinished, Warned
@@ -170,6 +171,43 @@ def test_a_malformed_call_is_an_error_to_the_model_and_never_an_empty_answer(arg
     assert result.error["code"] == "arguments.invalid"
     assert json.loads(result.content)["error"]["fix"]
     assert finished.text == "I see."
+
+
+APP = """
+namespace: app
+entries:
+  - name: a
+    kind: registry.entry
+    meta: {type: agent.gen1}
+    prompt: Static.
+    traits: [app:t]
+  - name: t
+    kind: registry.entry
+    meta: {type: agent.trait}
+    prompt: Also static.
+    build_func_id: app:build
+  - name: build
+    kind: function.lua
+    source: "return { handler = function() return { prompt = 'ran' } end }"
+    method: handler
+"""
+
+
+def test_of_an_app_that_nobody_trusts_no_function_runs_when_an_agent_is_shown(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "_index.yaml").write_text(APP, "utf-8")
+
+    async def scenario():
+        home = str(tmp_path / "home")
+        async with open_runtime(app=str(tmp_path), home=home) as rt:
+            before = await rt.agent_context().compiled("app:a")
+            rt.trust()
+            return before, await rt.agent_context().compiled("app:a")
+
+    before, after = asyncio.run(scenario())
+    assert before.system == "Static.\n\nAlso static."
+    assert "this app is not trusted" in before.warnings[0].text
+    assert (after.system, after.warnings) == ("Static.\n\nAlso static.\n\nran", ())
 
 
 def test_a_service_that_stays_away_fails_the_turn_and_the_session_goes_on():

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid
+from micro_agi.errors import ArgumentsInvalid, EntryInvalid, EntryNotFound, InputInvalid
 from micro_agi.messages import Usage
 from tests.agent.playing import agent, playing, tool, trait, turn
 
@@ -103,6 +103,8 @@ def test_options_say_how_delegates_are_offered():
     asked = within(scenario, delegate_tools=options)
     assert (asked.description, asked.schema) == ("Forward the request to b Now.", schema)
     assert within(scenario, delegate_tools={"enabled": False}) is None
+    with pytest.raises(ArgumentsInvalid, match="no valid JSON Schema"):
+        within(scenario, delegate_tools={"default_schema": {"type": "nonsense"}})
     with pytest.raises(InputInvalid, match="`enable` is no option"):
         within(scenario, delegate_tools={"enable": True})
 

@@ -1,6 +1,7 @@
 """Wrappers, bindings and behaviours of traits: how they are read, and what a session calls."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -17,6 +18,7 @@ from micro_agi.messages import (
     Usage,
     Warned,
 )
+from micro_agi.registry.entry import from_dict
 from micro_agi.testing.registry import memory_registry
 from tests.agent.playing import agent, lua, playing, trait, turn
 
@@ -221,6 +223,48 @@ def test_in_a_session_lifecycles_are_called_around_steps_and_may_speak():
     assert phases == [("activate", 0), ("before_step", 0), ("after_step", 1)]
     assert [m.text for m in requests[0].messages] == ["go", "Be brief."]
     assert [e.message.role for e in events if isinstance(e, Recalled)] == ["developer"]
+
+
+def test_after_a_kill_a_call_that_runs_again_is_seen_by_the_wrappers_again(tmp_path):
+    worked = []
+    meta = {"type": "tool", "llm_alias": "work"}
+    data = {"target": "work", "replayable": True}
+    described = {"id": "app:work_tool", "kind": "function.native", "meta": meta, "data": data}
+
+    async def wrap(payload, _):
+        calls = payload["tool_calls"] if payload["phase"] == "before_execute" else []
+        return {"tool_calls": [{**call, "arguments": {"n": 10}} for call in calls]}
+
+    async def scenario(script, home, entries, going):
+        async def work(arguments, _):
+            worked.append(arguments)
+            if len(worked) == 1:  # as `kill -9` would leave the state here
+                state = played.runtime.database.path
+                copy = tmp_path / "second" / state.relative_to(tmp_path / "first")
+                copy.parent.mkdir(parents=True)
+                with sqlite3.connect(state) as source, sqlite3.connect(copy) as to:
+                    source.backup(to)
+                    to.execute("UPDATE leases SET holder = '0:gone'")
+
+        natives = [wrap, work]
+        async with playing(script, *entries, natives=natives, home=str(home)) as played:
+            played.runtime.registry.mount([from_dict(described)])
+            session = await played.runtime.session("s", agent="app:a")
+            return await going(session)
+
+    t = trait("t", tool_wrapper={"binding": "app:wrap"})
+    entries = [t, agent("a", traits=["t"], tools=["app:work_tool"])]
+    first = scenario(
+        [Call("work", {"n": 1}), "ok"],
+        tmp_path / "first",
+        entries,
+        lambda session: session.run("go", lambda _: None),
+    )
+    second = scenario(
+        ["resumed"], tmp_path / "second", [], lambda session: session.resume(lambda _: None)
+    )
+    assert (asyncio.run(first).text, asyncio.run(second).text) == ("ok", "resumed")
+    assert worked == [{"n": 10}, {"n": 10}]
 
 
 def test_an_agent_is_activated_once_and_deactivated_when_another_one_answers():

@@ -57,6 +57,8 @@ class AgentParts:
     choose: ChooseModel
     caller: ToolCaller
     processors: SchemaProcessors
+    permit: Callable[[], None]
+    """Raises PolicyDenied as long as nobody trusts the app whose functions would run."""
     allow_hosts: Sequence[str] = ()
     tool_budget: int = 0
     """Tools that a model is shown before it has to search; 0 is no limit."""
@@ -164,13 +166,18 @@ class AgentContext:
         description_suffix: str | None = None,
         default_schema: Mapping[str, Any] | None = None,
     ) -> "AgentContext":
-        """Change how delegates are offered; what is not given stays."""
+        """Change how delegates are offered; what is not given stays.
+
+        Raises: ArgumentsInvalid when `default_schema` is no JSON Schema.
+        """
         offer = self._layers.offer
         if enabled is not None:
             offer = replace(offer, enabled=enabled)
         if description_suffix is not None:
             offer = replace(offer, description_suffix=description_suffix)
         if default_schema is not None:
+            where = "delegate_tools.default_schema"
+            self._parts.caller.schemas.validator(default_schema, where=where)
             offer = replace(offer, schema=default_schema)
         self._layers.offer = offer
         return self._drop()
@@ -306,9 +313,10 @@ class AgentContext:
         """Return what runs the calls of the current agent's responses, as that agent.
 
         `approver` answers what no policy answers; without one that is refused.
-        Raises: InputInvalid when no agent is loaded.
+        Raises: InputInvalid when no agent is loaded; PolicyDenied when nobody trusts the app.
         """
         runner, parts = self.get_current_agent(), self._parts
+        parts.permit()
         return StepCaller(
             parts.caller,
             Approvals(parts.registry, approver or Nobody()),
@@ -415,6 +423,7 @@ class AgentContext:
         timeout_s = self._parts.timeout_s
 
         async def call(entry_id: str, arguments: Sequence[Any], values: Mapping[str, Any]) -> Any:
+            self._parts.permit()
             inside = authority().narrowed(values=values)
             try:
                 async with asyncio.timeout(timeout_s):

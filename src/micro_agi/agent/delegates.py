@@ -124,6 +124,7 @@ class Delegates:
             commit=commit,
             show=lambda event: turn.show(wrapped(event)),
             delegate=self.answer,
+            activate=not before,
         )
         if left is not None:
             return await inner.resume(left)

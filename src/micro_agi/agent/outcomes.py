@@ -91,10 +91,16 @@ class Outcomes:
         """Answer `system:tool_search`: find among all tools of the agent."""
         tools = [t for t in (await self._agent.ready()).compiled.tools if t.id != TOOL_SEARCH]
         if self._finder is None or self._finder.tools != tools:
+            self.close()
             self._finder = ToolFinder(tools)
         limit = int(arguments.get("limit") or DEFAULT_FOUND)
         found = self._finder.find(str(arguments["query"]), limit)
         return answer(found, len(tools))
+
+    def close(self) -> None:
+        """Give free what searching took; the turn is over."""
+        if self._finder is not None:
+            self._finder.close()
 
     async def _show(self, call: ToolCall, names: Sequence[str]) -> list[AnyEvent]:
         """Show the tools that a search found, from the next step on."""

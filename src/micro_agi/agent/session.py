@@ -72,6 +72,7 @@ class Session:
         self._stopping = False
         self._loaded_agent = False
         self._compiled_at = -1
+        self._told: set[Warned] = set()
         self._answering: Runner | None = None
         """Who answered the newest turn."""
 
@@ -91,7 +92,9 @@ class Session:
         Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
         """
         if self._loaded_agent:
-            return await self.agent.ready()
+            runner = await self.agent.ready()
+            await self._warn(runner)
+            return runner
         known = []
         for tool in self.conversation.loaded:
             try:
@@ -108,8 +111,14 @@ class Session:
         runner.ready()
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
-        await self._commit(list(runner.compiled.warnings))
+        await self._warn(runner)
         return runner
+
+    async def _warn(self, runner: Runner) -> None:
+        """Tell what is wrong with an agent, each warning once."""
+        new = [w for w in runner.compiled.warnings if w not in self._told]
+        self._told.update(new)
+        await self._commit(new)
 
     async def run(self, text: str, listener: Listener) -> TurnFinished:
         """Run one turn and return how it ended; `listener` gets every event as it happens.
@@ -269,8 +278,7 @@ class Session:
             # The definition itself is broken now; the one that worked goes on.
             await self._commit([Warned(text=error.what, where=error.where, fix=error.fix)])
             return runner
-        known = set(runner.compiled.warnings)
-        await self._commit([w for w in fresh.compiled.warnings if w not in known])
+        await self._warn(fresh)
         return fresh
 
     async def _commit(

@@ -157,6 +157,8 @@ class Turn:
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
             outcome = "failed"
+        finally:
+            self.outcomes.close()
         self.conversation.close_calls()
         finished = TurnFinished(
             turn=self.context.turn,
@@ -281,7 +283,7 @@ class Turn:
         self.version_before = self.registry.version if pending is None else -1
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
-        alone = exclusive_among(calls, tools)
+        alone = exclusive_among([self._planned(call) for call in calls], tools)
 
         async def run(call: ToolCall) -> ToolCallFinished:
             if alone is not None and call.id != alone:

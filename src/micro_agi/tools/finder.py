@@ -30,6 +30,12 @@ class ToolFinder:
                 )
         return [self._by_name[hit.key] for hit in self._index.search(query, limit)]
 
+    def close(self) -> None:
+        """Give the index free."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
 
 def _words(schema: Mapping[str, Any]) -> list[str]:
     """Return the names and descriptions of a tool's parameters."""
