@@ -12,13 +12,13 @@ the reference returns an error.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.caller import StepCaller
 from micro_agi.agent.compile import CompiledAgent, Compiling, compile_agent
-from micro_agi.agent.delegate_tools import DelegateTools
+from micro_agi.agent.layers import Layers, items_of
 from micro_agi.agent.resolver import resolve_agent, resolver_function
 from micro_agi.agent.schema_processors import SchemaProcessors
 from micro_agi.agent.spec import AgentSpec, inline_spec
@@ -36,7 +36,6 @@ from micro_agi.security.policy import Scope
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.functions import Functions
-from micro_agi.tools.resolve import parse_reference
 
 ChooseModel = Callable[[str], Awaitable[ModelCard]]
 """From the model an agent wants to the one it gets; asks a person or raises InputInvalid."""
@@ -65,29 +64,6 @@ class AgentParts:
     timeout_s: float = FUNCTION_TIMEOUT_S
 
 
-@dataclass(slots=True, kw_only=True)
-class _Layers:
-    """What was changed at run time, over what the definition says."""
-
-    tools: list[Any] = field(default_factory=list)
-    delegates: list[Any] = field(default_factory=list)
-    offer: DelegateTools = field(default_factory=DelegateTools)
-    memory: Mapping[str, Any] | None = None
-    merger: Merger = overlay
-    active_traits: tuple[Any, ...] | None = None
-    active_tools: tuple[Any, ...] | None = None
-
-    def over(self, spec: AgentSpec) -> AgentSpec:
-        """Return the definition with what was set in place of its own."""
-        if self.active_traits is not None:
-            spec = replace(spec, traits=self.active_traits)
-        if self.active_tools is not None:
-            spec = replace(spec, tools=self.active_tools)
-        if self.memory is not None:
-            spec = replace(spec, memory_contract=self.memory)
-        return spec
-
-
 class AgentContext:
     """The current agent of one conversation, and what was added to it at run time."""
 
@@ -109,7 +85,7 @@ class AgentContext:
         self.values: dict[str, Any] = dict(context or {})
         self._parts = parts
         self._on_behalf_of = caller
-        self._layers = _Layers(memory=memory_contract, merger=context_merger or overlay)
+        self._layers = Layers(memory=memory_contract, merger=context_merger or overlay)
         self._wanted: str | Mapping[str, Any] = ""
         """How the current agent was asked for: a reload asks the same way."""
         self._runner: Runner | None = None
@@ -127,22 +103,19 @@ class AgentContext:
         same tool under the same alias.
         Raises: EntryInvalid for something that is no reference.
         """
-        items = _items(specs)
-        by_key = {_key(item): item for item in (*self._layers.tools, *items)}
-        if items:
-            self._layers.tools = list(by_key.values())
+        if items := items_of(specs):
+            self._layers.add_tools(items)
             self._drop()
         return self
 
     def remove_tool(self, entry_id: str) -> None:
         """Take an added tool away again: its load failed. What was loaded before is back."""
-        tools = self._layers.tools
-        self._layers.tools = [item for item in tools if parse_reference(item).id != entry_id]
+        self._layers.remove_tool(entry_id)
         self._runner, self._dropped = self._runner or self._dropped, None
 
     def add_delegates(self, specs: Any) -> "AgentContext":
         """Add one delegate `{id, name, rule?, context?}` or a list; delegates are offered then."""
-        items = _items(specs)
+        items = items_of(specs)
         if items:
             self._layers.delegates += items
             self._layers.offer = replace(self._layers.offer, enabled=True)
@@ -151,12 +124,12 @@ class AgentContext:
 
     def set_active_traits(self, specs: Any) -> "AgentContext":
         """Put these in place of the agent's traits; None lets its own count, [] means none."""
-        self._layers.active_traits = None if specs is None else tuple(_items(specs))
+        self._layers.active_traits = None if specs is None else tuple(items_of(specs))
         return self._drop()
 
     def set_active_tools(self, specs: Any) -> "AgentContext":
         """Put these in place of the agent's own tools; added ones and those of traits stay."""
-        self._layers.active_tools = None if specs is None else tuple(_items(specs))
+        self._layers.active_tools = None if specs is None else tuple(items_of(specs))
         return self._drop()
 
     def configure_delegate_tools(
@@ -434,18 +407,6 @@ class AgentContext:
                 ) from error
 
         return call
-
-
-def _items(specs: Any) -> list[Any]:
-    """Return one item or several as a list; nothing as an empty one."""
-    if specs is None or specs in ({}, ""):
-        return []
-    return list(specs) if isinstance(specs, list | tuple) else [specs]
-
-
-def _key(reference: Any) -> tuple[str, str]:
-    parsed = parse_reference(reference)
-    return (parsed.id, parsed.alias)
 
 
 def _identifier(spec_or_id: Any) -> Any:

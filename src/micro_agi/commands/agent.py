@@ -10,6 +10,7 @@ from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import facts, table
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.messages import ToolSpec
+from micro_agi.terminal.console import Console
 
 
 async def list_agents(invocation: Invocation) -> int:
@@ -36,9 +37,11 @@ async def list_agents(invocation: Invocation) -> int:
 async def show(invocation: Invocation) -> int:
     """Show the exact system prompt, the tools with their schemas, and what is wrong.
 
-    What clocks and prompt functions of traits add at each step is named, not run.
+    What clocks and prompt functions of traits add at each step is named, not run; their
+    build functions and the app's resolver do run, so a person has to trust the app.
     """
-    async with open_runtime(invocation) as rt:
+    console = Console.open(invocation.settings)
+    async with open_runtime(invocation, console=console) as rt:
         compiled = await rt.agent_context().compiled(invocation.args.id)
         model = await _model(rt, compiled.spec.model)
     if invocation.as_json:
