@@ -14,6 +14,7 @@ ROWS = {
     "step": 3,
     "first_token": 1,
     "tokens": 3,
+    "many_tools": 4,
     "parallel": 1,
     "start": 5,
     "commands": 4,
