@@ -36,6 +36,11 @@ class Redactor:
         for secret in secrets:
             self.add(secret)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to hide."""
+        return not self._texts
+
     def add(self, secret: Secret) -> None:
         """Hide a secret from now on."""
         text = secret.reveal()
@@ -68,19 +73,25 @@ class Redactor:
 
 
 class Stream:
-    """What one listener is shown: events with no secret in them, nor one split over deltas."""
+    """What one listener is shown: no secret that is split over deltas.
+
+    Events come without whole ones already (`Redactor.event`).
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held: dict[tuple[str, ...], tuple[AnyEvent, str]] = {}
         """By who says it and how: the newest delta, and the text that is held."""
 
-    def shown(self, event: AnyEvent) -> Iterator[AnyEvent]:
-        """Yield what may be shown now that `event` has happened."""
+    def shown(self, event: AnyEvent) -> Iterable[AnyEvent]:
+        """Return what may be shown now that `event` has happened."""
+        return (event,) if self._redactor.empty else self._shown(event)
+
+    def _shown(self, event: AnyEvent) -> Iterator[AnyEvent]:
         path, inner = _place(event)
         if not isinstance(inner, Delta):
             yield from self._rest(path)
-            yield self._redactor.event(event)
+            yield event
             return
         key = (*path, type(inner).__name__)
         before = self._held.pop(key)[1] if key in self._held else ""
