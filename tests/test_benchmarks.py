@@ -20,7 +20,7 @@ ROWS = {
     "commands": 4,
     "draft": 3,
     "registry": 5,
-    "sandbox": 21,
+    "sandbox": 24,
 }
 
 

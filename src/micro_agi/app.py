@@ -59,6 +59,7 @@ from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.redact import Redactor
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -123,9 +124,8 @@ class Runtime:
         """Things a person should know at the start, one line each."""
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
-        self.journal = Journal(
-            database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
-        )
+        self.redactor = Redactor([settings.api_key, *settings.keys.values()])
+        self.journal = Journal(database, clock=parts.clock, redactor=self.redactor)
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
@@ -222,7 +222,9 @@ class Runtime:
             bound=BoundTracker(self.registry, lambda: self.functions),
         )
         self.llm = Llm(self._llm_parts())
-        environment = Environment(self.registry, parts.environ, hide=self.journal.hide)
+        self._environment = environment = Environment(
+            self.registry, parts.environ, hide=self.redactor.add
+        )
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -425,6 +427,7 @@ class Runtime:
         """
         self._require_trust()
         self.warm()
+        self._environment.hide_secrets()
         session_id = session_id or new_session_id()
         recorded = await self.journal.read(session_id)
         events = [r.event for r in recorded]
