@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
     "local": {"registry", "security", "sandbox", "store", "search", "net", "memory"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
     "models": {"store", "net", "llm", "home"},

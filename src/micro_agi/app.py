@@ -25,6 +25,9 @@ from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
 from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.framework.host import compile_schema, framework_functions
+from micro_agi.framework.state import Frames
+from micro_agi.framework.usage import BoundTracker
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -35,7 +38,9 @@ from micro_agi.home import (
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.embeddings import embeddings_of
+from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
+from micro_agi.llm.usage import UsageRecords
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
@@ -51,6 +56,7 @@ from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.host.process import Mailboxes
 from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
@@ -58,6 +64,7 @@ from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.redact import Redactor
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -122,9 +129,8 @@ class Runtime:
         """Things a person should know at the start, one line each."""
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
-        self.journal = Journal(
-            database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
-        )
+        self.redactor = Redactor([settings.api_key, *settings.keys.values()])
+        self.journal = Journal(database, clock=parts.clock, redactor=self.redactor)
         self.memory = Memory(
             database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
         )
@@ -133,10 +139,17 @@ class Runtime:
         self._parts = parts
         self._permitted = False
         self._background: set[asyncio.Task[None]] = set()
+        self.frames = Frames()
+        """What Lua calls in flight hold here: agents and their runners."""
+        self.mailboxes = Mailboxes()
         self.registry: Registry
         self.workspace: Workspace
         self.functions: Functions
         self.models: Models
+        self.llm: Llm
+        """Models for the program itself: `generate`, `structured_output`, `embed`, …."""
+        self.usage: UsageRecords
+        """What model calls outside of sessions used."""
         self.gate: Gate
         self.caller: ToolCaller
         self.pool: Pool
@@ -202,7 +215,27 @@ class Runtime:
             "`micro-agi doctor --prove` ran"
             for level, escaped in refused.items()
         ]
-        environment = Environment(self.registry, parts.environ, hide=self.journal.hide)
+        self.models = Models(
+            ModelParts(
+                settings=settings,
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
+                client=self.client,
+                database=self.database,
+                ask=self._ask,
+                say=self.notices.append,
+                fixed=parts.card,
+            ),
+            parts.providers,
+        )
+        self.usage = UsageRecords(
+            self.database,
+            clock=parts.clock,
+            bound=BoundTracker(self.registry, lambda: self.functions),
+        )
+        self.llm = Llm(self._llm_parts())
+        self._environment = environment = Environment(
+            self.registry, parts.environ, hide=self.redactor.add
+        )
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -214,6 +247,13 @@ class Runtime:
                 **contract_functions(self.registry, lambda: self.functions),
                 **env_functions(environment),
                 **store_functions(self.registry, self.database, clock=parts.clock),
+                **framework_functions(
+                    self.registry,
+                    self.llm.parts,
+                    lambda values, caller: self.agent_context(context=values, caller=caller),
+                    frames=self.frames,
+                    mailboxes=self.mailboxes,
+                ),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,
@@ -235,18 +275,6 @@ class Runtime:
         self.functions.register("tool_search", outside_a_turn)
         self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
         self._processors = SchemaProcessors(self.registry.is_operators)
-        self.models = Models(
-            ModelParts(
-                settings=settings,
-                catalogue=lambda: catalogue_of(self.registry.snapshot()),
-                client=self.client,
-                database=self.database,
-                ask=self._ask,
-                say=self.notices.append,
-                fixed=parts.card,
-            ),
-            parts.providers,
-        )
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
     def _register_local(self) -> None:
@@ -269,6 +297,18 @@ class Runtime:
         """
         done = await Undo(self.database).undo(count, root=self.workspace.root)
         return [f"{undone.what} {undone.path}" for undone in done]
+
+    def _llm_parts(self) -> LlmParts:
+        return LlmParts(
+            gateway=self.models.gateway,
+            client=self.client,
+            choose=self.models.choose,
+            exact=self.models.exact,
+            catalogue=lambda: self.models.catalogue,
+            classes=lambda: model_classes(self.registry.snapshot()),
+            compile_schema=compile_schema,
+            usage=self.usage,
+        )
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -353,11 +393,13 @@ class Runtime:
         delegate_tools: Mapping[str, Any] | None = None,
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
+        caller: CallContext | None = None,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
         `context` is what its tools and functions see of who asks; `delegate_tools` has any
-        of `enabled`, `description_suffix`, `default_schema`.
+        of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
+        authority its agents act.
         Raises: InputInvalid for another key of `delegate_tools`.
         """
         parts = AgentParts(
@@ -377,6 +419,7 @@ class Runtime:
             delegate_tools=delegate_tools,
             memory_contract=memory_contract,
             context_merger=context_merger,
+            caller=caller,
         )
 
     @property
@@ -417,6 +460,7 @@ class Runtime:
         """
         self._require_trust()
         self.warm()
+        self._environment.hide_secrets()
         session_id = session_id or new_session_id()
         recorded = await self.journal.read(session_id)
         events = [r.event for r in recorded]
@@ -489,6 +533,12 @@ def _not_honoured(project: Project) -> list[str]:
     if project.history.history_type != "sqlite" or not project.history.enable_history:
         said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
     return said
+
+
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]
 
 
 def catalogue_of(snapshot: Snapshot) -> Catalogue:

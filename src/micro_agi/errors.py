@@ -15,6 +15,7 @@
     │   └── LimitReached       it ran out of time, memory, output or host calls
     ├── SandboxUnavailable     this machine cannot confine code the way policy asks
     ├── StoreFailed            the state database cannot be read or written
+    ├── OutputInvalid          a model answered, but not what it was asked for
     ├── ProviderRefused        the model service said no: key, quota, content, request
     └── ProviderUnavailable    the model service did not answer; waiting may help
 
@@ -152,6 +153,14 @@ class StoreFailed(MicroAgiError):
 
     code = "store.failed"
     kind = "Unavailable"
+
+
+class OutputInvalid(MicroAgiError):
+    """A model answered, and the answer does not fit the schema, or is empty."""
+
+    code = "output.invalid"
+    kind = "Invalid"
+    retryable = True
 
 
 class ProviderRefused(MicroAgiError):

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import agents, local_agent, micro_agi, providers
+from tests.requirements import agents, agents_lua, local_agent, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
-    *(*micro_agi.REQUIREMENTS, *agents.REQUIREMENTS, *local_agent.REQUIREMENTS),
+    *micro_agi.REQUIREMENTS,
     *providers.REQUIREMENTS,
+    *agents.REQUIREMENTS,
+    *agents_lua.REQUIREMENTS,
+    *local_agent.REQUIREMENTS,
 ]
 
 
