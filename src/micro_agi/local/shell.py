@@ -4,7 +4,7 @@ The rules and the policies answer before anything starts: `shell.run` is what a 
 that the rules allow, `shell.confirm` one that they leave to a person. What they deny is
 refused with the rule's name. `--yes` covers neither question.
 
-Source: spec/local-agent.md 7.3; DESIGN 6; decision 0038.
+Source: spec/local-agent.md 7.3; DESIGN 6; decision 0039.
 """
 
 import os

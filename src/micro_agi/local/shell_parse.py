@@ -6,7 +6,7 @@ and every construct that is not in the list of those understood here, makes the 
 runs (a variable, the output of a command) stays in a word as a gap.
 
 This is for judging what is meant, not the boundary: the room that a command runs in is.
-Source: spec/local-agent.md 7.3; decision 0038.
+Source: spec/local-agent.md 7.3; decision 0039.
 """
 
 import functools

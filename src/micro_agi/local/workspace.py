@@ -7,7 +7,7 @@ device, to a file with several names, or to what looks like a credential is refu
 error.
 
 Nothing here costs more when there are more files: no index, no quota scan.
-Source: spec/local-agent.md 7.5; decision 0037.
+Source: spec/local-agent.md 7.5; decision 0038.
 """
 
 import os

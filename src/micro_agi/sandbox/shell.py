@@ -5,7 +5,7 @@ else: the workspace is the only thing it can change, there is no network, the en
 empty, and everything it started ends with it. Where the kernel cannot give it such a room, no
 command runs at all.
 
-Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decision 0038.
+Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decision 0039.
 """
 
 import asyncio

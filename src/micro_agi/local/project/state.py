@@ -4,7 +4,7 @@
                    ↑___________|
     any but complete → paused → where it came from
 
-Source: spec/local-agent.md 3.4. Differences (decision 0040): `paused` goes back only to where
+Source: spec/local-agent.md 3.4. Differences (decision 0041): `paused` goes back only to where
 it came from, so that pausing is no way around the order; a project with open tasks is completed
 only when that is confirmed.
 """
