@@ -9,7 +9,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -37,13 +37,14 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
-from micro_agi.llm.embeddings import embeddings_of
+from micro_agi.llm.embed import Asked
 from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
@@ -89,6 +90,9 @@ FULL_ISOLATION = "A"
 LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
+EMBED_TIMEOUT_S = 5.0
+"""Of a request for vectors that memory waits for."""
+
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -131,9 +135,6 @@ class Runtime:
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
         self.redactor = Redactor([settings.api_key, *settings.keys.values()])
         self.journal = Journal(database, clock=parts.clock, redactor=self.redactor)
-        self.memory = Memory(
-            database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
-        )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
@@ -144,6 +145,7 @@ class Runtime:
         self.mailboxes = Mailboxes()
         self.registry: Registry
         self.workspace: Workspace
+        self.memory: Memory
         self.functions: Functions
         self.models: Models
         self.llm: Llm
@@ -233,6 +235,7 @@ class Runtime:
             bound=BoundTracker(self.registry, lambda: self.functions),
         )
         self.llm = Llm(self._llm_parts())
+        self.memory = Memory(self.database, clock=parts.clock, embedder=self.embedder())
         self._environment = environment = Environment(
             self.registry, parts.environ, hide=self.redactor.add
         )
@@ -309,6 +312,23 @@ class Runtime:
             compile_schema=compile_schema,
             usage=self.usage,
         )
+
+    def embedder(self) -> Embedder | None:
+        """Return what makes vectors for memory, if the settings name an embedding model.
+
+        It waits a short time and tries once: whoever searches by meaning also searches by
+        words.
+        """
+        card = self.models.embedding
+        if card is None:
+            return None
+
+        async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            asked = Asked(timeout_s=EMBED_TIMEOUT_S, retries=0)
+            return (await self.llm.embed(texts, model=card.name, asked=asked)).vectors
+
+        url = self.settings.embed_url or self.settings.base_url
+        return Embedder(f"{card.name} at {url}", embed)
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""

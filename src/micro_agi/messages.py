@@ -284,6 +284,23 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Ids, paths and numbers that the summary had lost and that were listed again."""
 
 
+class ShortenedResult(Struct, frozen=True, kw_only=True):
+    """What the model reads from now on of one tool result."""
+
+    at: int
+    """Place of its message in the conversation, from 0."""
+    text: str
+
+
+class Shortened(Event, tag="shortened", frozen=True, kw_only=True):
+    """Tool results were cut to fit the model's window; the journal keeps the originals."""
+
+    results: tuple[ShortenedResult, ...]
+    chars_before: int
+    """Of all of them together."""
+    chars_after: int
+
+
 class LimitHit(Event, tag="limit_reached", frozen=True, kw_only=True):
     """A limit of the turn was reached: which one, its value, its unit."""
 
@@ -347,6 +364,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAsked
     | ApprovalAnswered
     | Compacted
+    | Shortened
     | LimitHit
     | Warned
     | Errored

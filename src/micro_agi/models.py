@@ -13,8 +13,8 @@ from micro_agi.home import recall, remember
 from micro_agi.llm.catalogue import Catalogue, ModelCard
 from micro_agi.llm.choose import Chosen, Wanted, choose
 from micro_agi.llm.gateway import Gateway
-from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers
-from micro_agi.llm.request import Provider
+from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, OPENAI_COMPATIBLE, build_providers
+from micro_agi.llm.request import Provider, ProviderAccess
 from micro_agi.net.client import Client
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
@@ -67,10 +67,36 @@ class Models:
         Raises: InputInvalid explaining how to get a model.
         """
         parts = self._parts
+        embedding = self.embedding
+        if embedding is not None and name == embedding.name:
+            return embedding
         if parts.fixed is not None:
             return parts.fixed
         wanted = replace(self._wanted(name), model=name)
         return self._reachable(await choose(wanted, self.catalogue, parts.client)).card
+
+    @property
+    def embedding(self) -> ModelCard | None:
+        """The embedding model of the settings; None without one, or without its server.
+
+        No server gets a key that was given for another one.
+        """
+        settings = self._parts.settings
+        url = (settings.embed_url or settings.base_url).rstrip("/")
+        if not settings.embed_model or not url:
+            return None
+        own = url == settings.base_url.rstrip("/")
+        key = settings.api_key if own and not settings.embed_key else settings.embed_key
+        name = f"{OPENAI_COMPATIBLE} for embeddings at {url}"
+        if name not in self._providers:
+            access = ProviderAccess(base_url=url, api_key=key)
+            self._providers[name] = build_providers({OPENAI_COMPATIBLE: access})[OPENAI_COMPATIBLE]
+        return ModelCard(
+            name=settings.embed_model,
+            capabilities=("embed",),
+            provider=name,
+            provider_model=settings.embed_model,
+        )
 
     async def explain(self, wanted: str) -> Chosen:
         """Return the choice with its reason; the same question has the same answer."""

@@ -8,10 +8,15 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from micro_agi.llm.embeddings import embeddings_of
+from micro_agi.errors import ProviderUnavailable
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.embed import Asked
+from micro_agi.llm.gateway import Gateway
+from micro_agi.llm.providers.openai import OpenAi
+from micro_agi.llm.request import ProviderAccess
 from micro_agi.memory.item import Origin
 from micro_agi.memory.memory import Memory
-from micro_agi.settings import load
+from micro_agi.net.client import Client
 from micro_agi.testing.transcript import scripted_runtime
 
 AXES = (("boat", "ship", "sail"), ("bread", "bake", "oven"), ("tax", "invoice", "money"))
@@ -153,13 +158,15 @@ def test_a_model_that_fails_costs_nothing_but_the_meaning(reply):
 def test_what_was_stored_without_the_model_is_caught_up_with():
     async def run():
         server = Embedding()
-        async with server.serving() as url, scripted_runtime([]) as played:
+        async with (
+            server.serving() as url,
+            scripted_runtime([], embed_url=url, embed_model="tiny") as played,
+        ):
             rt = played.runtime
-            settings = load(flags={"embed_url": url, "embed_model": "tiny"})
+            before, later = Memory(rt.database), rt.memory
             for n in range(70):
-                await rt.memory.add(f"filler {n}", origin=Origin())
-            await rt.memory.add("We sail on Sundays", origin=Origin())
-            later = Memory(rt.database, embedder=embeddings_of(settings, rt.client))
+                await before.add(f"filler {n}", origin=Origin())
+            await before.add("We sail on Sundays", origin=Origin())
             for text in ("bread a", "bread b", "bread c"):
                 await later.add(text, origin=Origin())
             assert [len(texts) for texts in server.asked] == [32, 32, 10]
@@ -180,3 +187,44 @@ def test_without_numpy_the_candidates_of_the_words_are_compared():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split("\n")[:2] == ["False", "[2, 1]"]
+
+
+def test_programs_reach_the_same_model_by_its_name_with_its_own_key():
+    async def run():
+        server = Embedding()
+        async with (
+            server.serving() as url,
+            scripted_runtime([], embed_url=url, embed_model="tiny", embed_key="sk-e") as played,
+        ):
+            found = await played.runtime.llm.embed(["a ship", "bread"], model="tiny")
+            assert found.vectors == [vector("a ship"), vector("bread")]
+            assert server.headers[0]["Authorization"] == "Bearer sk-e"
+
+    asyncio.run(run())
+
+
+def test_the_gateway_asks_for_vectors_again_where_waiting_may_help():
+    waited = []
+
+    async def wait(seconds):
+        waited.append(seconds)
+
+    async def run():
+        server, client = Embedding(), Client()
+        refusals = [web.json_response({"error": {"message": "busy"}}, status=429)]
+        server.reply = lambda: refusals.pop() if refusals else web.json_response(DOUBLE)
+        async with server.serving() as url:
+            provider = OpenAi(ProviderAccess(base_url=url), compatible=True)
+            gateway = Gateway(client, {"here": provider}, sleep=wait)
+            card = ModelCard(name="tiny", provider="here", provider_model="tiny")
+            # The second answer has two vectors of one place: no text may get another's.
+            with pytest.raises(ProviderUnavailable, match="1 vectors came back"):
+                await gateway.embed(card, ["a", "b"], Asked(retries=1))
+            await client.close()
+        assert len(server.asked) == 2
+
+    asyncio.run(run())
+    assert len(waited) == 1
+
+
+DOUBLE = {"data": [{"index": 0, "embedding": [1, 0]}, {"index": 0, "embedding": [0, 1]}]}

@@ -80,5 +80,9 @@ REQUIREMENTS = [
     R("004/project/replaced", "Project State Machine", "A replaced project can be read."),
     R("004/project/one-record", "Project State Machine", "Tool, prompt, commands show the same."),
     R("004/project/processes", "Project State Machine", "Two processes lose no task."),
+    R("004/context/small-window", "Local model memory limits", "Results are cut to the window."),
+    R("004/context/facts-survive", "Local model memory limits", "Facts survive a summary."),
+    R("004/context/refused-once", "Local model memory limits", "A refused request is shortened."),
+    R("004/models/taught", "Tool Parsing", "A model without native calls works with all tools."),
     R("004/project/commands", "Project State Machine", "`micro-agi project` does the same."),
 ]

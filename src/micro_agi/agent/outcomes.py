@@ -10,7 +10,7 @@ from typing import Any
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.tool_search import TOOL_SEARCH, answer
 from micro_agi.errors import EntryInvalid, EntryNotFound
-from micro_agi.messages import AnyEvent, ToolCall, ToolCallFinished, ToolCreated, ToolLoaded
+from micro_agi.messages import AnyEvent, ToolCall, ToolCallFinished, ToolCreated, ToolLoaded, Warned
 from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
@@ -86,6 +86,20 @@ class Outcomes:
             return failed_call(call, result.tool, error), []
         name = next(t.name for t in runner.compiled.tools if t.id == wanted)
         return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
+
+    async def offer_pages(self) -> list[AnyEvent]:
+        """Load the tool that pages stored results, for handles that no call brought."""
+        runner = await self._agent.ready()
+        if any(t.id == READ_RESULT for t in runner.compiled.shown):
+            return []
+        self._agent.add_tools(READ_RESULT)
+        try:
+            runner = await self._agent.reload(wanted=READ_RESULT)
+        except EntryInvalid as error:  # its name is taken: the results stay short
+            self._agent.remove_tool(READ_RESULT)
+            return [Warned(text=error.what, where=error.where, fix=error.fix)]
+        name = next(t.name for t in runner.compiled.tools if t.id == READ_RESULT)
+        return [ToolLoaded(call_id="", tool=READ_RESULT, name=name)]
 
     async def search(self, arguments: Any, _: CallContext) -> Any:
         """Answer `system:tool_search`: find among all tools of the agent."""

@@ -16,6 +16,7 @@ import msgspec
 
 from micro_agi.agent.compile import CompiledAgent
 from micro_agi.agent.extension_calls import Extensions
+from micro_agi.agent.fit import reply_tokens
 from micro_agi.agent.prompt import Prompt
 from micro_agi.agent.recall import MARK, recall
 from micro_agi.agent.traits import Call, StepFunction, utc_now
@@ -97,7 +98,7 @@ class Runner:
         self._fill = fill
         self._now = now
         self._options = ModelOptions(
-            max_tokens=compiled.spec.max_tokens,
+            max_tokens=reply_tokens(compiled.spec.max_tokens, card.max_tokens),
             temperature=compiled.spec.temperature,
             thinking_effort=compiled.spec.thinking_effort,
             text_tool_calls=self._reads_text(),

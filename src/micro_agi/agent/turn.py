@@ -27,11 +27,14 @@ from micro_agi.agent.calls import (
 )
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
+from micro_agi.agent.fit import Fit, talk_chars
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.outcomes import Outcomes
 from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
 from micro_agi.errors import MicroAgiError, ProviderRefused, ToolInterrupted
+from micro_agi.llm.failure import CONTEXT_LENGTH, error_type
+from micro_agi.llm.request import PreparedRequest
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -41,6 +44,7 @@ from micro_agi.messages import (
     Message,
     Outcome,
     Recalled,
+    Shortened,
     StepFinished,
     StepStarted,
     ToolCall,
@@ -111,9 +115,13 @@ class Turn:
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     outcomes: Outcomes = field(init=False)
     around: Around = field(init=False)
+    fit: Fit = field(init=False)
+    sent: PreparedRequest | None = None
+    """The newest request."""
 
     def __post_init__(self) -> None:
         self.outcomes = Outcomes(self.registry, self.agent)
+        self.fit = Fit(self.caller.results.cut)
         self.around = Around(self.registry, self.context, self.commit)
 
     async def run(self, user: Message) -> TurnFinished:
@@ -229,7 +237,26 @@ class Turn:
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
-        prepared = runner.prepare(self.conversation.messages, system=system)
+        try:
+            return await self._request(system)
+        except ProviderRefused as error:
+            if error_type(error) != CONTEXT_LENGTH or self.sent is None:
+                raise
+            # The server counts otherwise than we do; once, with less.
+            self.fit.refused(self.sent.request)
+            return await self._request(system, refused=error)
+
+    async def _request(
+        self, system: str, *, refused: ProviderRefused | None = None
+    ) -> StepFinished:
+        """Make one model request, and return what came of it.
+
+        Raises: `refused`, the error of the request before, when this one is no shorter.
+        """
+        runner, prepared = await self._fitted(system)
+        if refused is not None and self.sent and len(prepared.body) >= len(self.sent.body):
+            raise refused
+        self.sent = prepared
         self.steps += 1
         await self.commit(
             [
@@ -242,6 +269,7 @@ class Turn:
             ]
         )
         response = await runner.send(prepared, self.show)
+        self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
         finished = StepFinished(
             step=self.steps,
@@ -262,6 +290,28 @@ class Turn:
         self.effects = effects
         await self.around.phase("after_step", runner, step=self.steps)
         return finished
+
+    async def _fitted(self, system: str) -> tuple[Runner, PreparedRequest]:
+        """Build the next request so that it fits the model's window, as far as it can."""
+        messages = self.conversation.messages
+        runner = await self.agent.ready()
+        prepared = runner.prepare(messages, system=system)
+        if excess := self.fit.excess(prepared.request, prepared.body):
+            shorter = await self.fit.shorter(messages, excess)
+            if shorter:
+                before = sum(len(messages[r.at].text) for r in shorter)
+                after = sum(len(r.text) for r in shorter)
+                event = Shortened(results=tuple(shorter), chars_before=before, chars_after=after)
+                await self.commit([event, *await self.outcomes.offer_pages()])
+                runner = await self.agent.ready()
+                prepared = runner.prepare(messages, system=system)
+        excess = self.fit.excess(prepared.request, prepared.body)
+        # Where even an empty conversation would not fit, nothing of it is given up.
+        if 0 < excess < talk_chars(prepared.request.messages):
+            usage = Usage(prompt=self.fit.tokens(prepared.request))
+            await self._summarise(runner, usage, running=True)
+            prepared = runner.prepare(self.conversation.messages, system=system)
+        return runner, prepared
 
     def _planned(self, call: ToolCall) -> ToolCall:
         """Return the call that runs in place of a call, which is mostly itself."""
@@ -383,16 +433,19 @@ class Turn:
     async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = await self.agent.ready()
         if self.compressor.due(usage, runner.card):
-            await self.commit([])  # summarising takes seconds: what waits is committed before
-            event = await self.compressor.compact(
-                self.conversation,
-                usage,
-                runner.card,
-                running=running,
-                checkpoint=self.around.checkpoint(runner, step=self.steps),
-            )
-            if event is not None:
-                await self.commit([event])
+            await self._summarise(runner, usage, running=running)
+
+    async def _summarise(self, runner: Runner, usage: Usage, *, running: bool) -> None:
+        await self.commit([])  # summarising takes seconds: what waits is committed before
+        event = await self.compressor.compact(
+            self.conversation,
+            usage,
+            runner.card,
+            running=running,
+            checkpoint=self.around.checkpoint(runner, step=self.steps),
+        )
+        if event is not None:
+            await self.commit([event])
 
     async def _emit(self, event: AnyEvent) -> None:
         await self.commit([event])

@@ -5,6 +5,7 @@ the service answers in: what does not hold is an error, not a wrong neighbour in
 Source: spec/agent.md 6.8 (embed, status).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -22,6 +23,7 @@ from micro_agi.values import as_object
 BATCH = 256
 """Texts in one request; services take at most about 2,000."""
 MAX_REPLY_BYTES = 64 << 20
+TIMEOUT_S = 120.0
 STATUS_TIMEOUT_S = 10.0
 
 Health = Literal["healthy", "degraded", "unhealthy"]
@@ -33,6 +35,18 @@ class Embedded:
 
     vectors: list[list[float]]
     usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What may differ from one embedding to the next."""
+
+    dimensions: int | None = None
+    """Length of the vectors; None is the model's own."""
+    timeout_s: float = TIMEOUT_S
+    """Of one request."""
+    retries: int | None = None
+    """After failures that waiting may help with; None as often as for other requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +78,7 @@ class Embedder(Protocol):
     """A provider that can embed as well."""
 
     async def embed(
-        self, client: Client, card: ModelCard, texts: Sequence[str], dimensions: int | None
+        self, client: Client, card: ModelCard, texts: Sequence[str], asked: "Asked"
     ) -> Embedded:
         """Return a vector for each text.
 
@@ -83,7 +97,7 @@ class Checkable(Protocol):
 
 
 async def embed_at(
-    client: Client, reach: Reach, card: ModelCard, texts: Sequence[str], dimensions: int | None
+    client: Client, reach: Reach, card: ModelCard, texts: Sequence[str], asked: Asked
 ) -> Embedded:
     """Embed at an OpenAI-compatible service.
 
@@ -98,9 +112,9 @@ async def embed_at(
             "input": batch,
             "encoding_format": "float",
         }
-        if dimensions is not None:
-            body["dimensions"] = dimensions
-        answer = await _post(client, reach, body)
+        if asked.dimensions is not None:
+            body["dimensions"] = asked.dimensions
+        answer = await _post(client, reach, body, asked.timeout_s)
         vectors += _vectors(answer, len(batch), reach.where)
         used = as_object(answer.get("usage")).get("prompt_tokens")
         usage = usage.plus(Usage(prompt=used if isinstance(used, int) else 0))
@@ -128,7 +142,9 @@ async def status_at(client: Client, reach: Reach, path: str) -> Status:
     return Status(status="degraded" if busy else "unhealthy", message=said)
 
 
-async def _post(client: Client, reach: Reach, body: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _post(
+    client: Client, reach: Reach, body: Mapping[str, Any], timeout_s: float
+) -> Mapping[str, Any]:
     where = reach.where
     try:
         response = await client.request(
@@ -136,7 +152,7 @@ async def _post(client: Client, reach: Reach, body: Mapping[str, Any]) -> Mappin
             reach.base_url + "/embeddings",
             headers=reach.headers,
             body=msgspec.json.encode(body),
-            timeout_s=120.0,
+            timeout_s=timeout_s,
             max_bytes=MAX_REPLY_BYTES,
             follow=0,
         )
@@ -166,8 +182,8 @@ def _vectors(answer: Mapping[str, Any], count: int, where: str) -> list[list[flo
     listed = answer.get("data")
     items = [as_object(item) for item in listed] if isinstance(listed, list) else []
     # The service may answer in another order; `index` says which text a vector is of.
-    ordered = sorted(enumerate(items), key=lambda pair: _index(pair[1], pair[0]))
-    vectors = [item.get("embedding") for _, item in ordered]
+    placed = {_index(item, place): item.get("embedding") for place, item in enumerate(items)}
+    vectors = [placed.get(place) for place in range(count)]
     whole = [v for v in vectors if isinstance(v, list) and v and all(map(_is_number, v))]
     if len(whole) != count or len(items) != count:
         raise provider_error(
@@ -185,7 +201,8 @@ def _index(item: Mapping[str, Any], place: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def read_texts(value: Any) -> list[str]:

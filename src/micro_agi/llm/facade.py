@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.compress import Manner, Measure, check_target, measure, to_size
-from micro_agi.llm.embed import Checkable, Embedded, Embedder, Status, read_texts
+from micro_agi.llm.embed import Asked, Checkable, Embedded, Status, read_texts
 from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.options import Wanted, read_options
 from micro_agi.llm.request import ModelRequest, OnEvent, Reply
@@ -137,23 +137,24 @@ class Llm:
         return await structured(_request(card, messages, wanted), schema, violations, ask)
 
     async def embed(
-        self, texts: str | Sequence[str], *, model: str, dimensions: int | None = None
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        dimensions: int | None = None,
+        asked: Asked | None = None,
     ) -> Embedded:
         """Return a vector for each text: a list of one for one text.
+
+        `asked` says more than `dimensions`: how long to wait, how often to try again.
 
         Raises: InputInvalid when the model's service cannot embed; ProviderRefused;
         ProviderUnavailable.
         """
         listed = read_texts(texts)
         card = await self._card(read_options({"model": model}), "llm.embed", exact=True)
-        provider = self.parts.gateway.provider(card)
-        if not isinstance(provider, Embedder):
-            raise InputInvalid(
-                f"the provider of `{card.name}` has no embeddings",
-                where=f"model {card.name}",
-                fix="name a model whose capabilities list `embed`",
-            )
-        found = await provider.embed(self.parts.client, card, listed, dimensions)
+        asked = asked or Asked(dimensions=dimensions)
+        found = await self.parts.gateway.embed(card, listed, asked)
         await self.parts.usage.track(
             UsageRecord(
                 model=card.name,

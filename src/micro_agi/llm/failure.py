@@ -28,6 +28,7 @@ ErrorType = Literal[
 ]
 ProviderError: TypeAlias = ProviderRefused | ProviderUnavailable
 
+CONTEXT_LENGTH: ErrorType = "context_length_exceeded"
 RETRYABLE = frozenset({"rate_limit_exceeded", "server_error", "timeout_error", "network_error"})
 # Words of a service's `code` or `type`, and what they mean whatever the status is.
 _CODES: dict[str, ErrorType] = {

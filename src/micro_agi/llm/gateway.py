@@ -11,11 +11,12 @@ Source: DESIGN 9. The runtime of the documents never retries by itself (spec/age
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from micro_agi.errors import EntryInvalid, ProviderUnavailable
+from micro_agi.errors import EntryInvalid, InputInvalid, ProviderUnavailable
 from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.embed import Asked, Embedded, Embedder
 from micro_agi.llm.failure import fault_of
 from micro_agi.llm.request import (
     ModelEvent,
@@ -102,7 +103,7 @@ class Gateway:
             try:
                 reply = await provider.send(self._client, current, shown)
             except ProviderUnavailable as problem:
-                wait_s = self._wait(problem, attempt)
+                wait_s = self._wait(problem, attempt, self._retries)
                 if wait_s is None:
                     raise
                 on_event(_trying_again(problem, wait_s, attempt, self._retries, shown.text))
@@ -116,6 +117,32 @@ class Gateway:
     async def generate(self, request: ModelRequest, on_event: OnEvent) -> Reply:
         """Prepare and send; see both."""
         return await self.send(self.prepare(request), on_event)
+
+    async def embed(
+        self, card: ModelCard, texts: Sequence[str], asked: Asked | None = None
+    ) -> Embedded:
+        """Return a vector for each text, in their order, all of one length.
+
+        Raises: InputInvalid when the model's service cannot embed; ProviderRefused;
+        ProviderUnavailable.
+        """
+        provider, asked = self.provider(card), asked or Asked()
+        if not isinstance(provider, Embedder):
+            raise InputInvalid(
+                f"the provider of `{card.name}` has no embeddings",
+                where=f"model {card.name}",
+                fix="name a model whose capabilities list `embed`",
+            )
+        retries = self._retries if asked.retries is None else asked.retries
+        for attempt in range(retries + 1):
+            try:
+                return await provider.embed(self._client, card, texts, asked)
+            except ProviderUnavailable as problem:
+                wait_s = self._wait(problem, attempt, retries)
+                if wait_s is None:
+                    raise
+                await self._sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
 
     def provider(self, card: ModelCard) -> Provider:
         """Return the provider of a model.
@@ -132,10 +159,10 @@ class Gateway:
             )
         return provider
 
-    def _wait(self, problem: ProviderUnavailable, attempt: int) -> float | None:
+    def _wait(self, problem: ProviderUnavailable, attempt: int, retries: int) -> float | None:
         """Return how long to wait before the next try, or None for no next try."""
         fault = fault_of(problem)
-        if attempt >= self._retries or (fault is not None and not fault.retryable):
+        if attempt >= retries or (fault is not None and not fault.retryable):
             return None
         asked = fault.retry_after_s if fault else None
         if asked is not None:

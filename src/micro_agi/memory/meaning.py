@@ -9,8 +9,8 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from micro_agi.errors import MicroAgiError, ToolFailed
 from micro_agi.search.vectors import BYTES, Matrix, closest, numpy_is_there, pack
@@ -22,19 +22,21 @@ WITHOUT_NUMPY = 300
 """Items that are compared one by one: those the words found."""
 SMALL = 1_000
 """Vectors that are not worth counting to find out how many of them are stale."""
+MAX_CHARS = 8_000
+"""Of one text: models take some thousand tokens, and its beginning says what it is about."""
+FIX = "check MICRO_AGI_EMBED_URL and MICRO_AGI_EMBED_MODEL, and that the server runs"
 REST_S = 30.0
 """A model that did not answer is left alone for so long: each try may take seconds."""
 
 
-class Embedder(Protocol):
+@dataclass(frozen=True, slots=True)
+class Embedder:
     """An embedding model; `app` passes the one that the settings name."""
 
     model: str
-    """Vectors of different models cannot be compared."""
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """Return a vector for each text, in their order; raises MicroAgiError."""
-        ...
+    """With its server: vectors of different models cannot be compared."""
+    embed: Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+    """Returns a vector for each text, in their order; raises MicroAgiError."""
 
 
 class Meanings:
@@ -111,9 +113,11 @@ class Meanings:
         if self._clock() < self._rest_until:
             return None
         try:
-            found = [pack(vector) for vector in await self._embedder.embed(texts)]
+            vectors = await self._embedder.embed([text[:MAX_CHARS] for text in texts])
+            found = [pack(vector) for vector in vectors]
         except MicroAgiError as error:
-            self.failure = error
+            said = f"the embedding model failed: {error.what}"
+            self.failure = ToolFailed(said, where=error.where, fix=FIX)
         except ValueError as error:
             self.failure = ToolFailed(
                 f"the embedding model `{self._embedder.model}` gave {error}",

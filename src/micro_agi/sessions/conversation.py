@@ -7,6 +7,8 @@ restart (`derive` over the journal), so both always agree.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from micro_agi.messages import (
     AnyEvent,
     Compacted,
@@ -14,6 +16,7 @@ from micro_agi.messages import (
     Message,
     Part,
     Recalled,
+    Shortened,
     StepFinished,
     Text,
     ToolCallFinished,
@@ -64,6 +67,8 @@ class Conversation:
             case Compacted():
                 summary = message("system", SUMMARY_TITLE + event.summary)
                 self.messages[: event.dropped] = [summary, *event.restated]
+            case Shortened():
+                self._shorten(event)
             case Recalled():
                 self.messages.append(event.message)
             case Delegated():
@@ -121,6 +126,13 @@ class Conversation:
             self.messages[-1] = Message(role="user", parts=joined, name=last.name)
         else:
             self.messages.append(new)
+
+    def _shorten(self, event: Shortened) -> None:
+        for shorter in event.results:
+            old = self.messages[shorter.at]
+            rest = [part for part in old.parts if not isinstance(part, Text)]
+            parts = (Text(shorter.text), *rest)
+            self.messages[shorter.at] = msgspec.structs.replace(old, parts=parts)
 
     def _add_spending(self, event: Delegated) -> None:
         """Count what a delegate spent; its messages are not of this conversation."""

@@ -14,6 +14,7 @@ from micro_agi.messages import (
     Errored,
     LimitHit,
     Question,
+    Shortened,
     StepFinished,
     ToolCallFinished,
     ToolLoaded,
@@ -86,6 +87,12 @@ def remark(event: AnyEvent) -> str:
             return (
                 f"  compacted: {counted(event.dropped, 'message')} became a summary of "
                 f"{counted(len(event.summary), 'character')}, written by {printable(event.by)}"
+            )
+        case Shortened():
+            return (
+                f"  shortened: {counted(len(event.results), 'tool result')}, from "
+                f"{event.chars_before} to {counted(event.chars_after, 'character')}, "
+                "to fit the model's window"
             )
         case ApprovalAnswered():
             return _answered(event)

@@ -49,7 +49,7 @@ class ToolCaller:
     ) -> None:
         """Take what calls need; `environment` fills its variables into a tool's context."""
         self._functions = functions
-        self._results = results
+        self.results = results
         self.schemas = schemas
         self._clock = clock
         self._environment = environment
@@ -121,7 +121,7 @@ class ToolCaller:
         text = value if isinstance(value, str) else as_text(value)
         if printed:
             text = f"{text}\n\nprinted:\n{''.join(printed)}"
-        shown = await self._results.shown(text)
+        shown = await self.results.shown(text)
         return ToolCallFinished(
             call_id=call.id,
             name=call.name,

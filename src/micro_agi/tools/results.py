@@ -29,6 +29,22 @@ class Results:
         body = text.encode()
         if len(body) <= self._limit:
             return text
+        keep = self._limit // 2
+        head = body[:keep].decode(errors="ignore")
+        tail = body[-keep // 2 :].decode(errors="ignore")
+        return head + await self._kept(body) + tail
+
+    async def cut(self, text: str, length: int) -> str:
+        """Return head and tail of `text` around a handle, `length` characters in all."""
+        if len(text) <= length:
+            return text
+        note = await self._kept(text.encode())
+        room = max(0, length - len(note))
+        tail = room // 3
+        return text[: room - tail] + note + (text[-tail:] if tail else "")
+
+    async def _kept(self, body: bytes) -> str:
+        """Store a result and return the note that stands for what is left out."""
         handle = hashlib.sha256(body).hexdigest()[:16]
         await self._database.write(
             lambda db: db.execute(
@@ -36,14 +52,10 @@ class Results:
                 (handle, len(body), body),
             )
         )
-        keep = self._limit // 2
-        head = body[:keep].decode(errors="ignore")
-        tail = body[-keep // 2 :].decode(errors="ignore")
-        note = (
+        return (
             f"\n… [{len(body)} bytes in all; {MARK} {handle}: "
             f"read_result with this handle gives any part] …\n"
         )
-        return head + note + tail
 
     async def page(self, arguments: Any, _: CallContext) -> dict[str, Any]:
         """Return one page of a stored result: the native function behind `system:read_result`.

@@ -7,7 +7,7 @@ the newer one.
 from collections.abc import Sequence
 
 from micro_agi.llm.catalogue import ModelCard
-from micro_agi.llm.embed import Embedded, embed_at
+from micro_agi.llm.embed import Asked, Embedded, embed_at
 from micro_agi.llm.providers.openai_chat import ChatDialect
 from micro_agi.llm.providers.openai_responses import ResponsesDialect
 from micro_agi.llm.providers.service import Dialect, Service
@@ -30,10 +30,10 @@ class OpenAi(Service):
         self._responses = ResponsesDialect()
 
     async def embed(
-        self, client: Client, card: ModelCard, texts: Sequence[str], dimensions: int | None
+        self, client: Client, card: ModelCard, texts: Sequence[str], asked: Asked
     ) -> Embedded:
         """Return a vector for each text; see `embed.Embedder`."""
-        return await embed_at(client, self.reach(card), card, texts, dimensions)
+        return await embed_at(client, self.reach(card), card, texts, asked)
 
     def _speaks(self, request: ModelRequest) -> Dialect:
         return self._responses if request.model.options.get("api") == "responses" else self._chat
