@@ -5,15 +5,20 @@ import asyncio
 import pytest
 
 from micro_agi.app import Parts, Runtime
+from micro_agi.errors import InputInvalid
 from micro_agi.settings import load
 from micro_agi.testing.model_server import ScriptedServer
 
 
-def with_runtime(tmp_path, use, environ=None, **settings):
+def with_runtime(tmp_path, use, environ=None, *, agreed=None, **settings):
+    async def agree(question):
+        return agreed
+
     async def scenario():
         flags = {"home": str(tmp_path), "local_ports": "1", **settings}
         loaded = load(flags=flags, environ=environ)
-        async with await Runtime.open(loaded, parts=Parts(offline=True)) as runtime:
+        ask = agree if agreed is not None else None
+        async with await Runtime.open(loaded, ask=ask, parts=Parts(offline=True)) as runtime:
             return await use(runtime)
 
     return asyncio.run(scenario())
@@ -132,3 +137,29 @@ def test_a_model_that_nobody_named_is_told_in_one_line(tmp_path):
 
     notices, url = asyncio.run(scenario())
     assert notices == [f"model: only-one at {url} (the only model there)"]
+
+
+@pytest.mark.requirement("004/models/gemini-only-when-chosen")
+def test_a_key_of_google_never_moves_a_local_choice(tmp_path):
+    """Neither the agent's model, nor the one that summarises for it, leaves this machine."""
+    environ = {"GEMINI_API_KEY": "g", "GOOGLE_API_KEY": "g", "ANTHROPIC_API_KEY": "a"}
+
+    async def use(runtime):
+        chosen = await runtime.models.explain("")
+        return chosen.access.base_url, (await runtime.models.cheap(chosen.card)).provider
+
+    async def refused(runtime):
+        with pytest.raises(InputInvalid, match="no model is named"):
+            await runtime.models.choose("")
+
+    with ScriptedServer([]).in_thread() as server:
+        url = server.base_url
+        named = with_runtime(tmp_path / "a", use, {**environ, "AGENT_MODEL_URL": url})
+        # A server that was found, with a person's consent, and none that was named.
+        port = url.rsplit(":", 1)[1].removesuffix("/v1")
+        found = with_runtime(tmp_path / "b", use, environ, local_ports=(port,), agreed=True)
+        for base_url, provider in (named, found):
+            assert base_url == url
+            assert provider == f"wippy.llm.openai_compat:provider at {url}"
+    # And without any server the keys choose nothing.
+    with_runtime(tmp_path / "c", refused, environ)

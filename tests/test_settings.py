@@ -281,3 +281,49 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(SettingInvalid, match="cannot be read"):
         read_dotenv(tmp_path)
+
+
+SEED = {
+    "AGENT_MODEL": ("model", "qwen2.5-coder-7b", "qwen2.5-coder-7b"),
+    "AGENT_MODEL_URL": ("base_url", "http://localhost:8000/v1", "http://localhost:8000/v1"),
+    "AGENT_MAX_STEPS": ("max_steps", "20", 20),
+    "AGENT_MAX_TOKENS": ("max_tokens", "900", 900),
+    "AGENT_TEMPERATURE": ("temperature", "0.7", 0.7),
+    "AGENT_ENABLE_SHELL": ("enable_shell", "off", False),
+    "AGENT_ENABLE_FILES": ("enable_files", "No", False),
+    "AGENT_ENABLE_FETCH": ("enable_fetch", "0", False),
+    "AGENT_ENABLE_DATA_VIEW": ("enable_data_view", "FALSE", False),
+    "AGENT_ENABLE_PYEXE": ("enable_pyexe", "yes", True),
+    "AGENT_LOG_LEVEL": ("log_level", "WARNING", "warning"),
+}
+
+
+@pytest.mark.requirement("004/settings/names")
+@pytest.mark.parametrize("variable", SEED)
+def test_the_variables_of_the_local_agent_count_in_file_and_environment(variable):
+    name, text, value = SEED[variable]
+    for source, place in (("", "environ"), (" in .env", "dotenv")):
+        settings = load(**{place: {variable: text}})
+        assert getattr(settings, name) == value
+        assert settings.source(name) == variable + source
+
+
+@pytest.mark.requirement("004/settings/invalid")
+@pytest.mark.parametrize(
+    ("variable", "value", "fix"),
+    [
+        ("AGENT_MAX_STEPS", "many", "give a whole number of steps"),
+        ("AGENT_MAX_STEPS", "0", "give at least 1 steps"),
+        ("AGENT_TEMPERATURE", "hot", "give a number"),
+        ("AGENT_TEMPERATURE", "2.5", "give at most 2"),
+        ("AGENT_ENABLE_SHELL", "maybe", "give true or false"),
+        ("AGENT_LOG_LEVEL", "loud", "give one of: debug, info, warn, warning, error"),
+        ("AGENT_MODEL_URL", "localhost:8000", "give an address like http://127.0.0.1:11434/v1"),
+    ],
+)
+def test_a_wrong_value_names_its_variable_and_what_it_takes(variable, value, fix):
+    for place, where in (("environ", variable), ("dotenv", f"{variable} in .env")):
+        with pytest.raises(SettingInvalid) as wrong:
+            load(**{place: {variable: value}})
+        assert wrong.value.what == f"`{value}` is no value for {where}"
+        assert wrong.value.fix == fix

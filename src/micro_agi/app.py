@@ -41,6 +41,7 @@ from micro_agi.llm.embed import Asked
 from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
+from micro_agi.local import switches
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
@@ -203,7 +204,8 @@ class Runtime:
         settings, parts = self.settings, self._parts
         self.workspace = workspace_of(settings.workspace, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
-        local = load_app(BUNDLED / "local", source="program").entries
+        bundled = load_app(BUNDLED / "local", source="program").entries
+        local = switches.without(bundled, switches.switched_off(settings))
 
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
@@ -432,6 +434,8 @@ class Runtime:
             permit=self._permit,
             allow_hosts=self.settings.allow_hosts,
             tool_budget=self.settings.tool_budget,
+            temperature=None if self.settings.temperature < 0 else self.settings.temperature,
+            max_tokens=self.settings.max_tokens or None,
         )
         return AgentContext(
             parts,

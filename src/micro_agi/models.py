@@ -119,7 +119,8 @@ class Models:
         session's own. A server that a person chose is not left for another one.
         """
         parts = self._parts
-        if parts.fixed is not None or parts.settings.base_url:
+        local = card.provider.startswith(OPENAI_COMPATIBLE)
+        if parts.fixed is not None or parts.settings.base_url or local:
             return card
         named = self.catalogue.find(parts.settings.compress_model)
         for found in (*([named] if named else []), *self.catalogue.by_class("fast")):

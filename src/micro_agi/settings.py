@@ -58,14 +58,19 @@ class Settings:
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
     workspace: str = setting("", "directory whose files agents may change; empty: the home's own")
-    model: str = setting("", "model name, for any agent")
+    model: str = setting("", "model name, for any agent", env=("AGENT_MODEL",))
     base_url: str = setting(
-        "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
+        "",
+        "OpenAI-compatible server, with /v1",
+        env=("AGENT_MODEL_URL", "OPENAI_BASE_URL"),
+        url=True,
     )
     organization: str = setting(
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )
-    api_key: Secret = setting(NO_KEY, "key for `base_url`", env=("OPENAI_API_KEY",))
+    api_key: Secret = setting(
+        NO_KEY, "key for `base_url`", env=("AGENT_MODEL_API_KEY", "OPENAI_API_KEY")
+    )
     anthropic_url: str = setting(
         "",
         "Anthropic's API, without a version; empty means its own address",
@@ -92,7 +97,35 @@ class Settings:
     )
     embed_key: Secret = setting(NO_KEY, "key for `embed_url`; `base_url` gets its own")
 
-    max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
+    enable_files: bool = setting(True, "the local tools for files", env=("AGENT_ENABLE_FILES",))
+    enable_shell: bool = setting(True, "`local:shell`", env=("AGENT_ENABLE_SHELL",))
+    enable_fetch: bool = setting(True, "`local:fetch`", env=("AGENT_ENABLE_FETCH",))
+    enable_data_view: bool = setting(True, "`local:data_view`", env=("AGENT_ENABLE_DATA_VIEW",))
+    enable_pyexe: bool = setting(True, "`local:pyexe`", env=("AGENT_ENABLE_PYEXE",))
+    enable_memory: bool = setting(
+        True, "`local:memory`, and what it tells unasked", env=("AGENT_ENABLE_MEMORY",)
+    )
+    verify: bool = setting(
+        True, "flag what an answer states and no tool returned; nothing is blocked"
+    )
+
+    temperature: float = setting(
+        -1.0,
+        "sampling temperature of every agent; -1 leaves it to each agent",
+        env=("AGENT_TEMPERATURE",),
+        at_least=-1,
+        at_most=2,
+    )
+    max_tokens: int = setting(
+        0,
+        "length of a reply, for every agent; 0 leaves it to each agent",
+        unit="tokens",
+        env=("AGENT_MAX_TOKENS",),
+        at_least=0,
+    )
+    max_steps: int = setting(
+        32, "model requests in one turn", unit="steps", env=("AGENT_MAX_STEPS",), at_least=1
+    )
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
     turn_timeout_s: float = setting(900.0, "wall clock of one turn", unit="s", at_least=1)
     turn_budget_tokens: int = setting(
@@ -121,6 +154,13 @@ class Settings:
     )
     local_ports: tuple[str, ...] = setting(
         ("11434", "8080", "8000", "1234"), "ports on loopback where a model server may listen"
+    )
+
+    log_level: str = setting(
+        "",
+        "least important lines of the log; empty means the app's, else info",
+        env=("AGENT_LOG_LEVEL",),
+        one_of=("", "debug", "info", "warn", "warning", "error"),
     )
 
     call_timeout_s: float = setting(5.0, "a Lua call, without host calls", unit="s", at_least=0.01)
@@ -233,6 +273,8 @@ def _parse(item: Any, wanted: Any, source: str, value: Any) -> Any:
     try:
         parsed = _from_text(wanted, value, source) if isinstance(value, str) else value
         parsed = _of_type(wanted, parsed)
+        if isinstance(parsed, str) and parsed.lower() in item.metadata["one_of"]:
+            parsed = parsed.lower()  # a list of small letters takes `INFO` as well
     except (ValueError, TypeError):
         # A secret's value must not be repeated, not even where it is wrong.
         said = "this" if wanted is Secret else f"`{value}`"
@@ -266,7 +308,7 @@ def _out_of_bounds(item: Any, wanted: Any, value: Any) -> str:
     if item.metadata["url"] and value and not _WEB.match(value):
         return "an address like http://127.0.0.1:11434/v1"
     if one_of and value not in one_of:
-        return f"one of: {', '.join(one_of)}"
+        return f"one of: {', '.join(filter(None, one_of))}"
     return ""
 
 

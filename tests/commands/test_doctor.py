@@ -2,6 +2,8 @@
 
 import sqlite3
 
+import pytest
+
 from micro_agi.app import BUNDLED
 from micro_agi.testing.model_server import ScriptedServer
 from tests.commands.conftest import lines_fit
@@ -76,3 +78,36 @@ def test_an_app_that_nobody_trusted_is_to_do(program, monkeypatch):
     program.ok("init", "myapp")
     code, found = parts(program, "--app", "myapp")
     assert (code, found["app"]["state"]) == (0, "todo")
+
+
+@pytest.mark.requirement("004/doctor/embeddings")
+def test_an_embedding_model_is_asked_for_a_vector_and_without_an_answer_is_broken(
+    program, monkeypatch
+):
+    monkeypatch.setenv("MICRO_AGI_EMBED_MODEL", "tiny")
+    assert parts(program)[1]["embeddings"]["state"] == "todo"
+    with ScriptedServer([], vector=lambda text: [1.0, 2.0]).in_thread() as server:
+        monkeypatch.setenv("MICRO_AGI_EMBED_URL", server.base_url)
+        found = parts(program)[1]["embeddings"]
+        assert (found["state"], found["what"]) == (
+            "ok",
+            f"tiny at {server.base_url}, 2 dimensions",
+        )
+    code, found = parts(program)
+    assert (code, found["embeddings"]["state"]) == (1, "broken")
+    assert "by words only" in found["embeddings"]["what"]
+    assert "MICRO_AGI_EMBED_URL" in found["embeddings"]["fix"]
+
+
+@pytest.mark.requirement("004/doctor/ways-out")
+def test_a_workspace_that_cannot_be_written_and_a_misspelt_variable_have_a_way_out(
+    program, monkeypatch
+):
+    monkeypatch.setenv("MICRO_AGI_MODLE", "x")
+    file = program.file("file", "x")
+    code, found = parts(program, "--workspace", f"{file}/below")
+    assert code in (1, 2)
+    assert "did you mean MICRO_AGI_MODEL?" in found["settings"]["fix"]
+    broken = [f for f in found.values() if f["state"] == "broken"]
+    assert broken
+    assert all(f["fix"] for f in broken)

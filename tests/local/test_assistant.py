@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from micro_agi.errors import EntryNotFound
 from micro_agi.llm.providers.scripted import Call
-from micro_agi.messages import TurnStarted
+from micro_agi.messages import TurnStarted, Warned
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 LOOK = Call("list_files", {})
@@ -42,3 +43,21 @@ def test_an_app_with_agents_of_its_own_talks_to_them_first(tmp_path):
             return next(e.agent for e in turn.events if isinstance(e, TurnStarted))
 
     assert asyncio.run(first()) == "zoo:keeper"
+
+
+@pytest.mark.requirement("004/settings/switches")
+def test_a_tool_that_is_switched_off_is_not_there_and_leaves_no_warning():
+    off = dict.fromkeys(("enable_shell", "enable_files", "enable_memory"), False)
+
+    async def scenario():
+        async with scripted_runtime(["hi"], **off, temperature=0.3, max_tokens=99) as played:
+            rt = played.runtime
+            [turn] = await run_transcript(rt, "hello", agent="local:assistant")
+            with pytest.raises(EntryNotFound):
+                await rt.call("local:shell", {"command": "true"})
+            return turn, played.model.requests[0]
+
+    turn, request = asyncio.run(scenario())
+    assert [t.name for t in request.tools] == ["data_view", "fetch", "project"]
+    assert (request.options.temperature, request.options.max_tokens) == (0.3, 99)
+    assert turn.of(Warned) == []

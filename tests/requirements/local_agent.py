@@ -84,5 +84,11 @@ REQUIREMENTS = [
     R("004/context/facts-survive", "Local model memory limits", "Facts survive a summary."),
     R("004/context/refused-once", "Local model memory limits", "A refused request is shortened."),
     R("004/models/taught", "Tool Parsing", "A model without native calls works with all tools."),
+    R("004/settings/names", "Configuration", "The AGENT_* variables, in `.env` or environment."),
+    R("004/settings/invalid", "Configuration", "A wrong value names its variable."),
+    R("004/settings/switches", "Configuration", "AGENT_ENABLE_* take tools away."),
+    R("004/models/gemini-only-when-chosen", "Local-Only Design", "A key alone chooses nothing."),
+    R("004/doctor/embeddings", "Quick Health Check", "The embeddings endpoint is tried."),
+    R("004/doctor/ways-out", "Quick Health Check", "Each failure says what to do about it."),
     R("004/project/commands", "Project State Machine", "`micro-agi project` does the same."),
 ]

@@ -61,6 +61,10 @@ class AgentParts:
     allow_hosts: Sequence[str] = ()
     tool_budget: int = 0
     """Tools that a model is shown before it has to search; 0 is no limit."""
+    temperature: float | None = None
+    """Of every agent, whatever its definition says; None leaves it to them."""
+    max_tokens: int | None = None
+    """Of every agent's replies, as `temperature`."""
     timeout_s: float = FUNCTION_TIMEOUT_S
 
 
@@ -385,6 +389,8 @@ class AgentContext:
             parts.gateway,
             call=self._caller(lambda: self.authority(spec)),
             fill=lambda values: parts.caller.filled(self.authority(spec), values),
+            temperature=parts.temperature,
+            max_tokens=parts.max_tokens,
         )
         if total is not None:
             runner.total = total.total

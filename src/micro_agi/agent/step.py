@@ -85,7 +85,11 @@ class Runner:
         call: Call,
         fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         now: Callable[[], datetime] = utc_now,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
     ) -> None:
+        """Take what steps need; `temperature` and `max_tokens` win over the agent's own."""
+        spec = compiled.spec
         self.compiled = compiled
         self.card = card
         self.tools: Mapping[str, ToolSpec] = {t.name: t for t in compiled.tools}
@@ -98,9 +102,9 @@ class Runner:
         self._fill = fill
         self._now = now
         self._options = ModelOptions(
-            max_tokens=reply_tokens(compiled.spec.max_tokens, card.max_tokens),
-            temperature=compiled.spec.temperature,
-            thinking_effort=compiled.spec.thinking_effort,
+            max_tokens=reply_tokens(max_tokens or spec.max_tokens, card.max_tokens),
+            temperature=spec.temperature if temperature is None else temperature,
+            thinking_effort=spec.thinking_effort,
             text_tool_calls=self._reads_text(),
         )
         """One object for all steps: providers keep what they encoded from it."""

@@ -24,6 +24,7 @@ from micro_agi.commands.output import count
 from micro_agi.errors import MicroAgiError, SandboxUnavailable, ToolFailed
 from micro_agi.home import remember, switched_off
 from micro_agi.llm.discovery import list_models
+from micro_agi.memory.meaning import FIX as EMBED_FIX
 from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
@@ -32,7 +33,7 @@ from micro_agi.sandbox.unit import Unit
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope
-from micro_agi.settings import Settings
+from micro_agi.settings import Settings, misspelt, process_environment
 from micro_agi.store.database import SQLITE_FLOOR
 from micro_agi.tools.docs import Docs
 
@@ -66,7 +67,7 @@ class Finding:
 
 async def examine(invocation: Invocation) -> AsyncGenerator[Finding, None]:
     """Yield findings as they are made."""
-    for finding in (*versions(), _docs(), _disk(invocation)):
+    for finding in (*versions(), *_variables(), _docs(), _disk(invocation)):
         yield finding
     async with aclosing(_sandbox(invocation.settings)) as findings:
         async for finding in findings:
@@ -99,6 +100,19 @@ def versions() -> list[Finding]:
             what=sqlite3.sqlite_version,
             fix=f"use a Python with SQLite {floor} or newer" if old else "",
         ),
+    ]
+
+
+def _variables() -> list[Finding]:
+    """Return the variables that begin like settings and are none."""
+    return [
+        Finding(
+            part="settings",
+            state="todo",
+            what=f"`{name}` is set and is no setting",
+            fix=f"did you mean {near}?" if near else "`micro-agi config show` lists them",
+        )
+        for name, near in misspelt(process_environment()).items()
     ]
 
 
@@ -219,7 +233,10 @@ async def _runtime(invocation: Invocation) -> AsyncGenerator[Finding, None]:
             yield _chain(rt)
             for level, escaped in switched_off(rt.database).items():
                 yield _switched_off(level, escaped)
+            yield await _workspace(rt)
             yield await _model(rt)
+            if rt.settings.embed_model:
+                yield await _embeddings(rt)
     except MicroAgiError as error:
         yield _broken("app", error)
 
@@ -271,6 +288,49 @@ def _chain(rt: Runtime) -> Finding:
         what=f"at v{broken.version}: {broken.what}",
         fix="`micro-agi registry export` saves the entries; somebody changed the database by hand",
     )
+
+
+async def _workspace(rt: Runtime) -> Finding:
+    """Write a file where agents may, and read it back."""
+    root = rt.workspace.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"42")
+            file.seek(0)
+            sound = file.read() == b"42"
+    except OSError as error:
+        said = error.strerror or str(error)
+        return Finding(
+            part="workspace",
+            state="broken",
+            what=f"{root}: {said}",
+            fix="make it writable, or name another directory with --workspace",
+        )
+    return Finding(part="workspace", state="ok" if sound else "broken", what=f"{root}, writable")
+
+
+async def _embeddings(rt: Runtime) -> Finding:
+    """Embed two texts as memory does."""
+    embedder = rt.embedder()
+    if embedder is None:
+        return Finding(
+            part="embeddings",
+            state="todo",
+            what=f"`{rt.settings.embed_model}` has no server; memory is searched by words only",
+            fix="set MICRO_AGI_EMBED_URL to an OpenAI-compatible server, with /v1",
+        )
+    try:
+        vectors = await embedder.embed(["a ship", "bread"])
+    except MicroAgiError as error:
+        return Finding(
+            part="embeddings",
+            state="broken",
+            what=f"{embedder.model}: {error.what}; memory is searched by words only",
+            fix=EMBED_FIX,
+        )
+    what = f"{embedder.model}, {len(vectors[0])} dimensions"
+    return Finding(part="embeddings", state="ok", what=what)
 
 
 async def _model(rt: Runtime) -> Finding:

@@ -27,16 +27,19 @@ LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warn": logging.WARNING,
+    "warning": logging.WARNING,
     "error": logging.ERROR,
 }
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @contextmanager
-def logging_to(path: Path, config: LoggerConfig, *, clean: Clean = str) -> Iterator[None]:
+def logging_to(
+    path: Path, config: LoggerConfig, *, level: str = "", clean: Clean = str
+) -> Iterator[None]:
     """Log to `path` as long as the block runs; a home that cannot hold logs has none.
 
-    `clean` takes secrets out of a line.
+    `level` is a person's, in place of the app's; `clean` takes secrets out of a line.
     """
     logger = logging.getLogger(LOGGER)
     before = (logger.level, logger.propagate)
@@ -44,7 +47,7 @@ def logging_to(path: Path, config: LoggerConfig, *, clean: Clean = str) -> Itera
     if handler.formatter is not None:
         handler.setFormatter(_Masking(handler.formatter, clean))
     logger.addHandler(handler)
-    logger.setLevel(LEVELS[config.level])
+    logger.setLevel(LEVELS[level or config.level])
     # Without this, warnings would also go to standard error, in a second form.
     logger.propagate = False
     try:

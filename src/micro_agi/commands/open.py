@@ -46,7 +46,8 @@ async def open_runtime(
         if console is None:
             for notice in rt.notices:
                 invocation.note(f"note: {notice}")
-        with logging_to(log_path(rt.home), rt.app.project.logger, clean=rt.redactor.text):
+        log, logger = log_path(rt.home), rt.app.project.logger
+        with logging_to(log, logger, level=rt.settings.log_level, clean=rt.redactor.text):
             yield rt
     except MicroAgiError as error:
         mask(error, rt.redactor.text)
