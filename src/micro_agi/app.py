@@ -535,6 +535,7 @@ class Runtime:
                 target_chars=settings.compress_to_chars,
             ),
             new_agent=lambda values: self.agent_context(context=values),
+            verify=settings.verify,
             limits=TurnLimits(
                 steps=settings.max_steps,
                 steps_chosen=settings.source("max_steps") != "default",

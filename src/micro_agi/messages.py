@@ -301,6 +301,13 @@ class Shortened(Event, tag="shortened", frozen=True, kw_only=True):
     chars_after: int
 
 
+class Unbacked(Event, tag="unbacked", frozen=True, kw_only=True):
+    """An answer states what nothing that the model saw says. Nobody was stopped."""
+
+    facts: tuple[str, ...]
+    """URLs, paths, hashes and numbers, as the answer has them."""
+
+
 class LimitHit(Event, tag="limit_reached", frozen=True, kw_only=True):
     """A limit of the turn was reached: which one, its value, its unit."""
 
@@ -365,6 +372,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAnswered
     | Compacted
     | Shortened
+    | Unbacked
     | LimitHit
     | Warned
     | Errored

@@ -90,5 +90,7 @@ REQUIREMENTS = [
     R("004/models/gemini-only-when-chosen", "Local-Only Design", "A key alone chooses nothing."),
     R("004/doctor/embeddings", "Quick Health Check", "The embeddings endpoint is tried."),
     R("004/doctor/ways-out", "Quick Health Check", "Each failure says what to do about it."),
+    R("004/verifier/precise", "Project Structure", "flow/judge: what is flagged is made up."),
+    R("004/verifier/advisory", "Project Structure", "A flag is an event; nothing is blocked."),
     R("004/project/commands", "Project State Machine", "`micro-agi project` does the same."),
 ]

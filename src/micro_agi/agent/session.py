@@ -39,6 +39,8 @@ class SessionParts:
     compressor: Compressor
     new_agent: NewAgent
     limits: TurnLimits
+    verify: bool = True
+    """Whether answers are compared with what was seen."""
 
 
 class Session:
@@ -264,6 +266,7 @@ class Session:
             conversation=self.conversation,
             context=context,
             limits=parts.limits.of_agent(spec.options),
+            verify=parts.verify,
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,

@@ -32,6 +32,7 @@ from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.outcomes import Outcomes
 from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
+from micro_agi.agent.verify import seen_by, unbacked
 from micro_agi.errors import MicroAgiError, ProviderRefused, ToolInterrupted
 from micro_agi.llm.failure import CONTEXT_LENGTH, error_type
 from micro_agi.llm.request import PreparedRequest
@@ -53,6 +54,7 @@ from micro_agi.messages import (
     TurnFinished,
     TurnResumed,
     TurnStarted,
+    Unbacked,
     Usage,
 )
 from micro_agi.registry.history import Version
@@ -93,6 +95,8 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    verify: bool = False
+    """Whether an answer is compared with what was seen."""
     activate: bool = False
     """The agent answers for the first time, or again after another one."""
     leaving: Runner | None = None
@@ -225,10 +229,20 @@ class Turn:
             if self.empty > MAX_EMPTY:
                 raise _no_answer(step, self.empty)
         else:
+            await self._verify(step.message.text)
             await self._compact(step.usage, running=False)
             return "answered", step.message.text
         await self._compact(step.usage, running=True)
         return None
+
+    async def _verify(self, answer: str) -> None:
+        """Flag what the answer states and nothing says that the model saw."""
+        if not (self.verify and self.calls and self.sent):
+            return
+        request = self.sent.request
+        facts = unbacked(answer, seen_by(request.system, self.conversation.messages[:-1]))
+        if facts:
+            await self.commit([Unbacked(facts=tuple(facts))], later=True)
 
     async def _step(self) -> StepFinished:
         runner, values = await self.agent.ready(), self.context.values

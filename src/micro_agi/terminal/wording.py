@@ -20,6 +20,7 @@ from micro_agi.messages import (
     ToolLoaded,
     TurnFinished,
     TurnResumed,
+    Unbacked,
     Usage,
     Warned,
 )
@@ -94,6 +95,9 @@ def remark(event: AnyEvent) -> str:
                 f"{event.chars_before} to {counted(event.chars_after, 'character')}, "
                 "to fit the model's window"
             )
+        case Unbacked():
+            facts = printable(", ".join(event.facts))
+            return f"  not found in what the tools returned: {facts}"
         case ApprovalAnswered():
             return _answered(event)
         case StepFinished():
