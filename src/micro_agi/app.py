@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast, overload
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.replay import Replay, replay
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
 from micro_agi.errors import MicroAgiError, PolicyDenied
@@ -123,6 +124,7 @@ class Runtime:
         self.functions: Functions
         self.models: Models
         self.gate: Gate
+        self.results: Results
         self.caller: ToolCaller
         self.pool: Pool
 
@@ -209,11 +211,11 @@ class Runtime:
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)
-        results = Results(self.database, limit_bytes=settings.result_bytes)
+        self.results = Results(self.database, limit_bytes=settings.result_bytes)
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
-        self.functions.register("read_result", results.page)
-        self.caller = ToolCaller(self.functions, results)
+        self.functions.register("read_result", self.results.page)
+        self.caller = ToolCaller(self.functions, self.results)
         self.models = Models(
             ModelParts(
                 settings=settings,
@@ -333,6 +335,14 @@ class Runtime:
             approvals=Approvals(self.registry, approver or self.approver),
             unfinished=unfinished(events),
         )
+
+    async def replay(self, session_id: str) -> Replay:
+        """Rebuild every model request of a session from its journal, without a model.
+
+        Raises: EntryNotFound for an unknown session; StoreFailed for a row that cannot be read.
+        """
+        row = await self.journal.find(session_id)
+        return await replay(self.journal, row.id, self.models.prepare_again)
 
     def warm(self) -> None:
         """Start what the first turn will need, in the background."""

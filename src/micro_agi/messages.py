@@ -184,6 +184,9 @@ class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
     request_hash: str
     """SHA-256 of the exact request body, so that a replay can compare."""
     registry_version: int
+    inputs: str = ""
+    """Hash of what the request was built from besides the conversation; the text it stands
+    for is stored once. Empty in journals from before it was recorded."""
 
 
 class StepFinished(Event, tag="step_finished", frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
+from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
@@ -62,6 +63,7 @@ class Session:
         """The last turn, when it was cut off: `resume` goes on with it."""
         self._parts = parts
         self._journal = journal
+        self._recorder = Recorder(journal.keep)
         self._listener: Listener = _ignore
         self._waiting: list[AnyEvent] = []
         """Applied to the conversation, to be journalled with the next commit."""
@@ -251,6 +253,7 @@ class Session:
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
+            recorder=self._recorder,
         )
 
     async def _recompile(self, runner: Runner) -> Runner:
@@ -268,8 +271,10 @@ class Session:
 
     async def _commit(
         self, events: Sequence[AnyEvent], *, durable: bool = False, later: bool = False
-    ) -> None:
+    ) -> Sequence[AnyEvent]:
         """Journal events, then apply them to the conversation, then show them.
+
+        Returns them as they were journalled: without secrets.
 
         With `later` they are applied now, and journalled and shown with the next commit: for
         outcomes that nothing but the next step builds on, since a commit is what costs.
@@ -279,7 +284,7 @@ class Session:
             for event in events:
                 self.conversation.apply(event)
             self._waiting += events
-            return
+            return events
         waiting, self._waiting = self._waiting, []
         turn = self.conversation.turn
         for event in (*waiting, *events):
@@ -298,6 +303,7 @@ class Session:
         for event in events:
             self.conversation.apply(event)
             self._listener(event)
+        return events
 
     def _show(self, event: AnyEvent) -> None:
         self._listener(self._journal.scrubbed(event))

@@ -18,6 +18,7 @@ from typing import Any
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
+from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed, ToolInterrupted
 from micro_agi.messages import (
@@ -50,8 +51,8 @@ from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
 from micro_agi.tools.results import MARK, READ_RESULT
 
-Commit = Callable[..., Awaitable[None]]
-"""`await commit([event, …], durable=False, later=False)`."""
+Commit = Callable[..., Awaitable[Sequence[AnyEvent]]]
+"""`await commit([event, …], durable=False, later=False)`; returns them without secrets."""
 
 Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
@@ -82,6 +83,7 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    recorder: Recorder
     clock: Callable[[], float] = time.monotonic
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
@@ -207,6 +209,11 @@ class Turn:
                     model=runner.card.name,
                     request_hash=prepared.hash,
                     registry_version=self.registry.version,
+                    inputs=self.recorder.of(
+                        prepared.request,
+                        system=runner.compiled.system,
+                        in_words=prepared.request.messages is not self.conversation.messages,
+                    ),
                 )
             ]
         )

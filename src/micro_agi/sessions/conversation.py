@@ -18,6 +18,7 @@ from micro_agi.messages import (
     Text,
     ToolCallFinished,
     ToolLoaded,
+    TurnFinished,
     TurnStarted,
     Usage,
     message,
@@ -65,6 +66,8 @@ class Conversation:
                 self.messages[: event.dropped] = [summary, *event.restated]
             case Recalled():
                 self.messages.append(event.message)
+            case TurnFinished():
+                self.close_calls()
             case Delegated():
                 self._add_spending(event)
             case _:
