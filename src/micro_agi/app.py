@@ -17,10 +17,12 @@ from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.inputs import Recorded as RecordedInputs
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.replay import Replay, replay
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
+from micro_agi.agent.what_if import OtherVersion, WhatIf, version_of
 from micro_agi.errors import MicroAgiError, PolicyDenied
 from micro_agi.home import (
     app_directory,
@@ -343,6 +345,25 @@ class Runtime:
         """
         row = await self.journal.find(session_id)
         return await replay(self.journal, row.id, self.models.prepare_again)
+
+    async def what_if(self, session_id: str, tool: str) -> WhatIf:
+        """Say what would have been different in a session with `app.generated:x@v3`.
+
+        Raises: EntryInvalid or EntryNotFound for what names no version; what `replay` raises.
+        """
+        self._require_trust()
+        row = await self.journal.find(session_id)
+        entry, version = version_of(self.registry.history, tool)
+        other = OtherVersion(
+            entry=entry,
+            version=version,
+            functions=self.functions,
+            pool=self.pool,
+            caller=self.caller,
+            results=self.results,
+        )
+        stored = RecordedInputs(await self.journal.blobs(row.id))
+        return await other.compare(await self.journal.read(row.id), stored)
 
     def warm(self) -> None:
         """Start what the first turn will need, in the background."""

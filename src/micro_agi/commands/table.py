@@ -286,6 +286,26 @@ COMMANDS = (
                 arguments=(_arg("id", metavar="ID", help="as listed"),),
             ),
             Command(
+                name="replay",
+                help="rebuild every model request from the journal, and compare",
+                run="replay:replay",
+                arguments=(
+                    _arg("id", metavar="ID", help="as listed"),
+                    _arg(
+                        "--with",
+                        dest="other",
+                        metavar="TOOL@vN",
+                        help="say what another version of a tool would have changed",
+                    ),
+                ),
+            ),
+            Command(
+                name="delete",
+                help="remove sessions and what only they stored",
+                run="session:delete",
+                arguments=(_arg("ids", metavar="ID", nargs="+", help="as listed"),),
+            ),
+            Command(
                 name="export",
                 help="write its journal, one event a line",
                 run="session:export",
