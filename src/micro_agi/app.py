@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, overload
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.inputs import Recorded as RecordedInputs
-from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.limits import SessionLimits, TurnLimits
 from micro_agi.agent.replay import Replay, replay
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
@@ -405,6 +405,14 @@ class Runtime:
                 budget_tokens=settings.turn_budget_tokens,
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
+                rounds=settings.max_rounds,
+                session=SessionLimits(
+                    steps=settings.session_max_steps,
+                    tool_calls=settings.session_max_tool_calls,
+                    wall_s=settings.session_timeout_s,
+                    budget_tokens=settings.session_budget_tokens,
+                    budget_usd=settings.session_budget_usd,
+                ),
             ),
         )
 

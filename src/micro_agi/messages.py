@@ -287,8 +287,19 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Ids, paths and numbers that the summary had lost and that were listed again."""
 
 
+class Circling(Event, tag="circling", frozen=True, kw_only=True):
+    """The newest steps repeat calls and results; the model is told, once for a circle."""
+
+    steps: int
+    """Of one round."""
+    rounds: int
+    """How often they were made."""
+    stops_at: int
+    """Rounds after which the turn ends."""
+
+
 class LimitHit(Event, tag="limit_reached", frozen=True, kw_only=True):
-    """A limit of the turn was reached: which one, its value, its unit."""
+    """A limit of the turn or the session was reached: which one, its value, its unit."""
 
     limit: str
     value: float
@@ -319,6 +330,8 @@ class TurnFinished(Event, tag="turn_finished", frozen=True, kw_only=True):
     usage: Usage
     cost_usd: float | None = None
     steps: int = 0
+    seconds: float = 0.0
+    """It ran for so long, without the time that a person thought about questions."""
 
 
 class Recalled(Event, tag="recalled", frozen=True, kw_only=True):
@@ -350,6 +363,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAsked
     | ApprovalAnswered
     | Compacted
+    | Circling
     | LimitHit
     | Warned
     | Errored

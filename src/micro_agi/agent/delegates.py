@@ -123,6 +123,7 @@ class Delegates:
             show=lambda event: turn.show(wrapped(event)),
             delegate=self.answer,
             recorder=turn.recorder,
+            spent=turn.spent,
         )
         if left is not None:
             return await inner.resume(left)

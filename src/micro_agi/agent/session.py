@@ -254,6 +254,7 @@ class Session:
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
             recorder=self._recorder,
+            spent=self.conversation,
         )
 
     async def _recompile(self, runner: Runner) -> Runner:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from micro_agi.agent.circle import Circles
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.inputs import Recorder
@@ -25,6 +26,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
+    Circling,
     Errored,
     LimitHit,
     Message,
@@ -84,6 +86,8 @@ class Turn:
     show: Callable[[AnyEvent], None]
     delegate: Delegate
     recorder: Recorder
+    spent: Conversation
+    """Of the session: what all its turns took, this one and its delegates' included."""
     clock: Callable[[], float] = time.monotonic
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
@@ -91,12 +95,15 @@ class Turn:
     calls: int = 0
     truncated: int = 0
     asked_at: float = 0.0
+    waited_s: float = 0.0
+    """Time that a person thought about questions."""
     effects: frozenset[str] = frozenset()
     """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    circles: Circles = field(default_factory=Circles)
 
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
@@ -127,14 +134,14 @@ class Turn:
         """Do the turn's work within its time, and commit how it ended."""
         outcome: Outcome
         text = ""
+        began, time_limit = self.clock(), self.limits.time(self.spent)
         try:
-            async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
+            async with asyncio.timeout(self.limits.seconds(self.spent)) as self.deadline:
                 outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
         except TimeoutError:
-            seconds = self.limits.timeout_s
-            await self.commit([LimitHit(limit="wall clock", value=seconds, unit="s")])
+            await self.commit([time_limit])
             outcome = "limit_reached"
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
@@ -147,6 +154,7 @@ class Turn:
             usage=self.usage,
             cost_usd=self.cost_usd,
             steps=self.steps,
+            seconds=self.clock() - began - self.waited_s,
         )
         await self.commit([finished])
         return finished
@@ -158,7 +166,9 @@ class Turn:
 
     async def _loop(self) -> End:
         while True:
-            hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            limits = self.limits
+            hit = limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            hit = hit or limits.session.reached(self.spent)
             if hit is not None:
                 await self.commit([hit])
                 return "limit_reached", ""
@@ -188,8 +198,24 @@ class Turn:
         else:
             await self._compact(step.usage, running=False)
             return "answered", step.message.text
+        if calls and await self._circle():
+            return "limit_reached", ""
         await self._compact(step.usage, running=True)
         return None
+
+    async def _circle(self) -> bool:
+        """Tell the model that it goes in a circle; whether it went on long enough."""
+        stops_at = self.limits.rounds
+        circle = self.circles.step(self.conversation.messages)
+        if circle is None or not stops_at:
+            return False
+        if circle.rounds >= stops_at:
+            await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
+            return True
+        if circle.rounds == (stops_at + 1) // 2:
+            told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
+            await self.commit([told], later=True)
+        return False
 
     async def _step(self) -> StepFinished:
         runner = self.agent.get_current_agent()
@@ -403,6 +429,7 @@ class Turn:
             self.asked_at = now
         elif isinstance(event, ApprovalAnswered):
             until = self.deadline.when()
+            self.waited_s += now - self.asked_at
             if until is not None:
                 self.deadline.reschedule(until + now - self.asked_at)
 

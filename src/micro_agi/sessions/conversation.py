@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from micro_agi.messages import (
     AnyEvent,
+    Circling,
     Compacted,
     Delegated,
     Message,
@@ -44,6 +45,11 @@ class Conversation:
     turn: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
+    steps: int = 0
+    calls: int = 0
+    """Tool calls; like `steps` and money with those of delegates."""
+    seconds: float = 0.0
+    """That turns ran, without waiting for a person."""
     agent: str = ""
 
     def apply(self, event: AnyEvent) -> None:
@@ -68,6 +74,9 @@ class Conversation:
                 self.messages.append(event.message)
             case TurnFinished():
                 self.close_calls()
+                self.seconds += event.seconds
+            case Circling():
+                self.messages.append(message("developer", circling(event)))
             case Delegated():
                 self._add_spending(event)
             case _:
@@ -130,16 +139,30 @@ class Conversation:
         while isinstance(inner, Delegated):
             inner = inner.event
         if isinstance(inner, StepFinished):
-            self.usage = self.usage.plus(inner.usage)
-            self.cost_usd += inner.cost_usd or 0.0
+            self._spend(inner)
 
-    def _add_step(self, step: StepFinished) -> None:
+    def _spend(self, step: StepFinished) -> None:
         self.usage = self.usage.plus(step.usage)
         self.cost_usd += step.cost_usd or 0.0
+        self.steps += 1
+        self.calls += len(step.message.tool_calls)
+
+    def _add_step(self, step: StepFinished) -> None:
+        self._spend(step)
         if step.message.parts or step.message.tool_calls:
             self.messages.append(step.message)
         if step.truncated:
             self.messages.append(message("developer", TRUNCATED))
+
+
+def circling(event: Circling) -> str:
+    """Say to a model that it goes in a circle."""
+    what = "the last call" if event.steps == 1 else f"the last {event.steps} steps"
+    return (
+        f"You made {what} {event.rounds} times with the same arguments and got the same results. "
+        f"Repeating it will not change them: do something else, or answer with what you have. "
+        f"After {event.stops_at} times the turn ends."
+    )
 
 
 def _joined(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[Part, ...]:
