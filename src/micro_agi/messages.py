@@ -285,6 +285,17 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Model that wrote the summary, or `extractive`."""
     pinned: tuple[str, ...] = ()
     """Ids, paths and numbers that the summary had lost and that were listed again."""
+    said: tuple[str, ...] = ()
+    """Messages of the user that are quoted under the summary."""
+    tasks: tuple[str, ...] = ()
+    """Open tasks that are listed under the summary."""
+    unlisted: int = 0
+    """Messages, tasks and facts that found no room there."""
+    handle: str = ""
+    """By which `system:recall` reads what was dropped."""
+    usage: Usage = Usage()
+    """What the summariser took."""
+    cost_usd: float | None = None
 
 
 class Circling(Event, tag="circling", frozen=True, kw_only=True):

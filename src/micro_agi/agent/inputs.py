@@ -43,7 +43,7 @@ class Recorder:
     """Turns requests into hashes of their inputs; one for a session."""
 
     def __init__(self, keep: Keep) -> None:
-        self._keep = keep
+        self.keep = keep
         self._last: tuple[tuple[object, ...], ModelRequest | None, str] = ((), None, "")
         self._tools: tuple[tuple[ToolSpec, ...], str] | None = None
         self._card: tuple[ModelCard, str] | None = None
@@ -60,24 +60,24 @@ class Recorder:
         key = (pieces, id(request.tools), id(request.model), request.options, in_words)
         if self._last[0] != key:
             record = Inputs(
-                system=tuple(self._keep(piece.encode()) for piece in pieces if piece),
+                system=tuple(self.keep(piece.encode()) for piece in pieces if piece),
                 tools=self._tools_hash(request.tools),
                 model=self._card_hash(request.model),
                 options=request.options,
                 in_words=in_words,
             )
-            self._last = (key, request, self._keep(_encode(record)))
+            self._last = (key, request, self.keep(_encode(record)))
         return self._last[2]
 
     def _tools_hash(self, tools: tuple[ToolSpec, ...]) -> str:
         if self._tools is None or self._tools[0] is not tools:
-            hashes = [self._keep(_encode(tool)) for tool in tools]
-            self._tools = (tools, self._keep(_encode(hashes)))
+            hashes = [self.keep(_encode(tool)) for tool in tools]
+            self._tools = (tools, self.keep(_encode(hashes)))
         return self._tools[1]
 
     def _card_hash(self, card: ModelCard) -> str:
         if self._card is None or self._card[0] is not card:
-            self._card = (card, self._keep(_encode(card)))
+            self._card = (card, self.keep(_encode(card)))
         return self._card[1]
 
 

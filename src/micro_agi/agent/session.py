@@ -14,6 +14,7 @@ from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
 from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
@@ -203,12 +204,13 @@ class Session:
         """Shorten the conversation now, whatever its size; False when nothing can go."""
         runner = await self.load()
         event = await self._parts.compressor.compact(
-            self.conversation, Usage(), runner.card, running=False
+            self.conversation, Usage(), runner.card, running=False, keep=self._journal.keep
         )
         if event is None:
             return False
         self._listener = listener
         await self._commit([event])
+        await self._commit(await offer_recall(self.agent))
         self._listener = _ignore
         return True
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from micro_agi.agent.circle import Circles
-from micro_agi.agent.compress import Compressor
+from micro_agi.agent.compress import Compressor, chars_per_token
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.originals import offer_recall
 from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed, ToolInterrupted
 from micro_agi.messages import (
     AnyEvent,
@@ -97,6 +98,8 @@ class Turn:
     asked_at: float = 0.0
     waited_s: float = 0.0
     """Time that a person thought about questions."""
+    body: bytes = b""
+    """Of the newest request."""
     effects: frozenset[str] = frozenset()
     """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
@@ -245,6 +248,7 @@ class Turn:
         )
         response = await runner.send(prepared, self.show)
         self.spend(response.tokens, response.cost_usd)
+        self.body = prepared.body
         finished = StepFinished(
             step=self.steps,
             model=runner.card.name,
@@ -410,13 +414,21 @@ class Turn:
 
     async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = self.agent.get_current_agent()
-        if self.compressor.due(usage, runner.card):
-            await self.commit([])  # summarising takes seconds: what waits is committed before
-            event = await self.compressor.compact(
-                self.conversation, usage, runner.card, running=running
-            )
-            if event is not None:
-                await self.commit([event])
+        if not self.compressor.due(usage, runner.card):
+            return
+        await self.commit([])  # summarising takes seconds: what waits is committed before
+        event = await self.compressor.compact(
+            self.conversation,
+            usage,
+            runner.card,
+            running=running,
+            keep=self.recorder.keep,
+            chars_per_token=chars_per_token(self.body, usage),
+        )
+        if event is not None:
+            self.spend(event.usage, event.cost_usd)
+            await self.commit([event])
+            await self.commit(await offer_recall(self.agent))
 
     async def _emit(self, event: AnyEvent) -> None:
         await self.commit([event])

@@ -51,6 +51,8 @@ class Conversation:
     seconds: float = 0.0
     """That turns ran, without waiting for a person."""
     agent: str = ""
+    compacted: Compacted | None = None
+    """The newest compaction."""
 
     def apply(self, event: AnyEvent) -> None:
         """Take one event into account; events that change no message are ignored."""
@@ -70,6 +72,8 @@ class Conversation:
             case Compacted():
                 summary = message("system", SUMMARY_TITLE + event.summary)
                 self.messages[: event.dropped] = [summary, *event.restated]
+                self.compacted = event
+                self._spend(event.usage, event.cost_usd)
             case Recalled():
                 self.messages.append(event.message)
             case TurnFinished():
@@ -139,16 +143,21 @@ class Conversation:
         while isinstance(inner, Delegated):
             inner = inner.event
         if isinstance(inner, StepFinished):
-            self._spend(inner)
+            self._count(inner)
+        elif isinstance(inner, Compacted):
+            self._spend(inner.usage, inner.cost_usd)
 
-    def _spend(self, step: StepFinished) -> None:
-        self.usage = self.usage.plus(step.usage)
-        self.cost_usd += step.cost_usd or 0.0
+    def _count(self, step: StepFinished) -> None:
+        self._spend(step.usage, step.cost_usd)
         self.steps += 1
         self.calls += len(step.message.tool_calls)
 
+    def _spend(self, usage: Usage, cost_usd: float | None) -> None:
+        self.usage = self.usage.plus(usage)
+        self.cost_usd += cost_usd or 0.0
+
     def _add_step(self, step: StepFinished) -> None:
-        self._spend(step)
+        self._count(step)
         if step.message.parts or step.message.tool_calls:
             self.messages.append(step.message)
         if step.truncated:
