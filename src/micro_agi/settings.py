@@ -57,6 +57,7 @@ class Settings:
     home: str = setting("", "where state lives; empty means the platform's data directory")
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
+    workspace: str = setting("", "directory whose files agents may change; empty: the home's own")
     model: str = setting("", "model name, for any agent")
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
@@ -82,6 +83,14 @@ class Settings:
     no_input: bool = setting(False, "refuse what is asked")
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
+
+    embed_model: str = setting(
+        "", "embedding model, for searching by meaning; empty means by words only"
+    )
+    embed_url: str = setting(
+        "", "OpenAI-compatible server of `embed_model`, with /v1; empty means `base_url`", url=True
+    )
+    embed_key: Secret = setting(NO_KEY, "key for `embed_url`; `base_url` gets its own")
 
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
@@ -115,6 +124,9 @@ class Settings:
         0.0, "money of one session; 0 is no limit", unit="USD", at_least=0
     )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
+    tool_budget: int = setting(
+        64, "tools shown to a model before it has to search; 0 is all", unit="tools", at_least=0
+    )
     result_bytes: int = setting(
         32_000, "tool result shown to the model", unit="bytes", at_least=1000
     )

@@ -15,7 +15,6 @@ from micro_agi.agent.compress import (
     extract,
     is_summary,
     size,
-    split,
 )
 from micro_agi.agent.facts import facts, mentions
 from micro_agi.agent.pins import FACTS_PART, LONG_PART, SAID_PART, prose
@@ -254,13 +253,6 @@ def test_the_summariser_sees_its_own_words_and_not_the_lists_below_them():
 def test_rubbish_is_told_from_a_summary(summary, verdict):
     text = "user: ship order 4711 please, the invoice is late; call Anna\n\nassistant: I will"
     assert is_summary(summary, text) is verdict
-
-
-@given(st.text(max_size=3000), st.integers(10, 500))
-def test_splitting_loses_nothing_but_blank_lines(text, size):
-    pieces = split(text, size)
-    assert all(len(p) <= size for p in pieces)
-    assert "".join(pieces).replace("\n", "") == text.replace("\n", "")
 
 
 @given(st.lists(st.text(max_size=200), max_size=30), st.integers(50, 2000))

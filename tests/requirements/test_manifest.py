@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import micro_agi, providers
+from tests.requirements import agents, agents_lua, local_agent, micro_agi, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS]
+REQUIREMENTS = [
+    *micro_agi.REQUIREMENTS,
+    *providers.REQUIREMENTS,
+    *agents.REQUIREMENTS,
+    *agents_lua.REQUIREMENTS,
+    *local_agent.REQUIREMENTS,
+]
 
 
 @pytest.fixture(scope="module")

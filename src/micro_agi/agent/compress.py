@@ -24,18 +24,25 @@ import msgspec
 from micro_agi.agent.pins import RECALL, composed, pin, prose
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.compress import CHARS_PER_TOKEN, Manner, to_size
 from micro_agi.llm.gateway import Gateway
-from micro_agi.llm.request import ModelOptions, ModelRequest, Reply
-from micro_agi.messages import Compacted, Message, Text, Usage, message
+from micro_agi.llm.request import ModelRequest, Reply
+from micro_agi.messages import Compacted, Message, Text, Usage
 from micro_agi.sessions.conversation import SUMMARY_TITLE, Conversation
 from micro_agi.store.blobs import HANDLE_CHARS
 
-CHARS_PER_TOKEN = 4
-"""Rule of thumb for English and code, where no request says better."""
 KEPT_MESSAGES = 8
 """Newest messages of a running turn that stay as they are."""
-WINDOW_PART = 0.6
-"""How much of the summariser's window one chunk may fill."""
+RECORD = Manner(
+    instruction=(
+        "You shorten the record of a conversation between a user and an agent, so that the "
+        "agent can go on with it. Write {length}. Keep every instruction of the user, every "
+        "decision, open task, name, id, path and number. Leave out greetings and repetitions. "
+        "Write the summary only."
+    ),
+    temperature=None,
+    refinements=0,
+)
 ROOM_PART = 0.6
 """How much of what starts a compaction is left after one: the next one shall not be near."""
 LEAST_ROOM = 2000
@@ -49,7 +56,8 @@ Cheap = Callable[[ModelCard], Awaitable[ModelCard]]
 """From the session's model to the one that summarises."""
 Keep = Callable[[bytes], str]
 """Stores the original with the next commit and returns its hash."""
-Ask = Callable[[ModelRequest], Awaitable[Reply]]
+Write = Callable[[str], Awaitable[str]]
+"""From a transcript to its summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +97,14 @@ class Compressor:
         *,
         running: bool,
         keep: Keep,
+        checkpoint: Write | None = None,
         chars_per_token: float = CHARS_PER_TOKEN,
     ) -> Compacted | None:
-        """Return the event that shortens the conversation, or None when nothing can go."""
+        """Return the event that shortens the conversation, or None when nothing can go.
+
+        `checkpoint` writes the summary in place of a model; one that fails or writes
+        nothing leaves it to the model.
+        """
         messages, before = conversation.messages, conversation.compacted
         room = self.room(conversation, usage, card, chars_per_token=chars_per_token)
         target = min(self.target_chars, int(room * SUMMARY_PART))
@@ -102,7 +115,7 @@ class Compressor:
         old = messages[:dropped]
         handle = keep(as_transcript(old).encode())
         restated = [_named(m, handle) for m in restated]
-        summary = await self._summary(old, card, target)
+        summary = await self._summary(old, card, target, checkpoint)
         kept = [*restated, *messages[dropped:]]
         pins = pin(old, kept, summary=summary.text, before=before, target_chars=target)
         return Compacted(
@@ -121,9 +134,17 @@ class Compressor:
             cost_usd=summary.cost_usd,
         )
 
-    async def _summary(self, old: Sequence[Message], card: ModelCard, target: int) -> "_Summary":
+    async def _summary(
+        self, old: Sequence[Message], card: ModelCard, target: int, checkpoint: Write | None
+    ) -> "_Summary":
         """Let a model write the summary; what it wrote counts if it is one."""
         text = as_transcript(old, only_prose=True)
+        if checkpoint is not None:
+            try:
+                if written := await checkpoint(text):
+                    return _Summary(at_a_word(written, target), "checkpoint")
+            except MicroAgiError:
+                pass  # a strict one that failed: the model writes it
         if len(text) <= target:
             return _Summary(text, "extractive")
         found = _Summary(extract(text, target), "extractive")
@@ -137,7 +158,7 @@ class Compressor:
 
         try:
             cheap = await self.cheap(card)
-            summary = await to_size(ask, cheap, text, target)
+            summary = await to_size(ask, cheap, text, target, RECORD)
         except MicroAgiError:
             return found  # the turn must go on; the event names who wrote it
         if is_summary(summary, text):
@@ -276,55 +297,6 @@ def at_a_word(text: str, size_chars: int) -> str:
     head = text[: size_chars - 1]
     at = head.rfind(" ", size_chars * 3 // 4)
     return (head[:at] if at > 0 else head) + "…"
-
-
-async def to_size(ask: Ask, card: ModelCard, text: str, target_chars: int) -> str:
-    """Summarise `text` to about `target_chars`, in pieces when it is beyond the model's window.
-
-    Text that is short enough comes back unchanged, without a model call.
-    Raises: the gateway's errors.
-    """
-    if len(text) <= target_chars:
-        return text
-    window = max(card.max_tokens, 4096) * CHARS_PER_TOKEN
-    piece = max(int(window * WINDOW_PART), target_chars)
-    if len(text) <= piece:
-        return await _ask(ask, card, text, target_chars)
-    pieces = split(text, piece)
-    each = max(200, target_chars // len(pieces))
-    parts = [await _ask(ask, card, p, each) for p in pieces]
-    return await to_size(ask, card, "\n\n".join(parts), target_chars)
-
-
-async def _ask(ask: Ask, card: ModelCard, text: str, target_chars: int) -> str:
-    limit = target_chars // CHARS_PER_TOKEN + 200
-    instruction = (
-        "You shorten the record of a conversation between a user and an agent, so that the "
-        f"agent can go on with it. Write at most {target_chars} characters. Keep every "
-        "instruction of the user, every decision, open task, name, id, path and number. "
-        "Leave out greetings and repetitions. Write the summary only."
-    )
-    request = ModelRequest(
-        model=card,
-        system=instruction,
-        messages=[message("user", text)],
-        tools=(),
-        options=ModelOptions(max_tokens=limit),
-    )
-    # What is too long would be summarised again, and grow for ever.
-    return (await ask(request)).text[: target_chars + target_chars // 10]
-
-
-def split(text: str, size: int) -> list[str]:
-    """Cut text into pieces of at most `size` characters, at blank lines where there are any."""
-    pieces: list[str] = []
-    rest = text
-    while len(rest) > size:
-        at = rest.rfind("\n\n", size // 2, size)
-        at = size if at < 0 else at
-        pieces.append(rest[:at])
-        rest = rest[at:].lstrip("\n")
-    return [*pieces, rest] if rest else pieces
 
 
 def extract(text: str, target_chars: int) -> str:

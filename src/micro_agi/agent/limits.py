@@ -4,7 +4,9 @@ A turn's limits begin anew with the next message, so `go on` continues after one
 session count all of its turns: the person raises the setting, or starts a new session.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from micro_agi.messages import LimitHit, Usage
 from micro_agi.sessions.conversation import Conversation
@@ -49,6 +51,15 @@ class TurnLimits:
     rounds: int = 8
     """Rounds of the same calls with the same results; 0 is no limit."""
     session: SessionLimits = field(default_factory=SessionLimits)
+    steps_chosen: bool = False
+    """A person set `steps`: what an agent's definition says does not count then."""
+
+    def of_agent(self, options: Mapping[str, Any]) -> "TurnLimits":
+        """Return the limits of one agent's turns: its `max_steps` unless a person set one."""
+        wanted = options.get("max_steps")
+        if self.steps_chosen or not isinstance(wanted, int) or wanted < 1:
+            return self
+        return replace(self, steps=wanted)
 
     def reached(self, steps: int, calls: int, usage: Usage, cost_usd: float) -> LimitHit | None:
         """Return the first limit that is used up, or None; time is watched by the turn itself."""

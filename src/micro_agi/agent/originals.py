@@ -15,7 +15,7 @@ from micro_agi.tools.results import READ_RESULT, RECALL
 
 async def offer_recall(agent: AgentContext) -> Sequence[ToolLoaded]:
     """Add the tool to the running agent; the event to commit, or none when it has it."""
-    runner = agent.get_current_agent()
+    runner = await agent.ready()
     if any(tool.id == RECALL for tool in runner.compiled.tools):
         return ()
     capabilities = runner.card.capabilities

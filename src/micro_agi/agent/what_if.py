@@ -114,12 +114,14 @@ class OtherVersion:
         )
 
     def _offered(self, recorded: Sequence[Recorded], inputs: RecordedInputs) -> OfferedThen | None:
-        then = tool_spec(self.entry)
+        history, then = self.functions.registry.history, tool_spec(self.entry)
         for row, event in flat(recorded):
             if not isinstance(event, StepStarted) or not event.inputs:
                 continue
-            for tool in inputs.tools(inputs.read(event.inputs)):
-                changed = _changed(tool, then) if tool.id == self.entry.id else {}
+            tools = inputs.tools(inputs.read(event.inputs))
+            if any(tool.id == self.entry.id for tool in tools):
+                was = history.entry_at(self.entry.id, event.registry_version)
+                changed = _changed(tool_spec(was), then) if was else {}
                 if changed:
                     return OfferedThen(seq=row.seq, turn=row.turn, step=event.step, changed=changed)
         return None
@@ -153,7 +155,7 @@ class OtherVersion:
         )
         printed: list[str] = []
         try:
-            self.caller.validate(tool_spec(self.entry), started.arguments)
+            self.caller.schemas.validate(tool_spec(self.entry), started.arguments)
             value = await self.pool.call(
                 self.functions.draft_unit(self.entry),
                 [started.arguments],

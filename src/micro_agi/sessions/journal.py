@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -31,9 +31,10 @@ from micro_agi.messages import (
     TurnResumed,
     TurnStarted,
 )
+from micro_agi.sessions.redact import Redactor
 from micro_agi.store import blobs, leases
 from micro_agi.store.database import Database
-from micro_agi.values import Secret, nearest
+from micro_agi.values import nearest
 
 TITLE_CHARS = 80
 RENEW_S = leases.LEASE_S / 3
@@ -54,8 +55,6 @@ with a default is no change of shape: what an old row lacks, it has."""
 
 UPCASTERS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
 """By the schema number they read: turn (kind, body) of that schema into the next one."""
-
-Event = TypeVar("Event", bound=AnyEvent)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
@@ -128,7 +127,7 @@ class SessionJournal:
 
         Scrubbed like events. What was kept before costs the hash only.
         """
-        body = self._journal.scrubbed_bytes(body)
+        body = self.redactor.body(body)
         key = blobs.blob_hash(body)
         if key not in self._kept:
             self._kept.add(key)
@@ -186,9 +185,10 @@ class SessionJournal:
                 lambda db: leases.renew(db, self.session, token, now, end=False), quick=True
             )
 
-    def scrubbed(self, event: Event) -> Event:
-        """Return an event without any registered secret; see `Journal.scrubbed`."""
-        return self._journal.scrubbed(event)
+    @property
+    def redactor(self) -> Redactor:
+        """Takes registered secrets out of what this session journals and shows."""
+        return self._journal.redactor
 
 
 def _title(events: Sequence[AnyEvent]) -> str:
@@ -207,11 +207,12 @@ class Journal:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
-        secrets: Sequence[Secret] = (),
+        redactor: Redactor | None = None,
     ) -> None:
         self.database = database
+        self.redactor = redactor or Redactor()
+        """Takes secrets out of what sessions journal and show."""
         self._clock = clock
-        self._secrets = [s.reveal().encode() for s in secrets if s]
 
     async def open(self, session: str, *, agent: str) -> SessionJournal:
         """Open a session for appending, a new one or one that exists."""
@@ -239,28 +240,6 @@ class Journal:
             for n, e in enumerate(kept)
         ]
         return [(*row, row_hash(*row)) for row in rows]
-
-    def scrubbed(self, event: Event) -> Event:
-        """Return an event without any registered secret in it; most are returned as they are.
-
-        A session scrubs before it journals, applies or shows, so a key that a server
-        repeats in its error goes nowhere. One that is split over two deltas is found only
-        in the finished step.
-        """
-        if not self._secrets:
-            return event
-        found = _encoder.encode(event)
-        body = self.scrubbed_bytes(found)
-        if body == found:
-            return event
-        clean: Event = msgspec.json.decode(body, type=type(event))
-        return clean
-
-    def scrubbed_bytes(self, body: bytes) -> bytes:
-        """Return bytes without any registered secret in them."""
-        for secret in self._secrets:
-            body = body.replace(secret, b"***")
-        return body
 
     async def read(self, session: str) -> list[Recorded]:
         """Return all events of a session, oldest first; empty for an unknown session."""
