@@ -110,7 +110,8 @@ class Compressor:
         target = min(self.target_chars, int(room * SUMMARY_PART))
         dropped, restated = cut(messages, running=running, room=room - 2 * target)
         gained = size(messages[before is not None : dropped]) - size(restated)
-        if dropped < 2 or (before is not None and gained < target * GAIN_PART):
+        least = target * GAIN_PART if before is not None else 1
+        if dropped < 2 or gained < least:
             return None
         old = messages[:dropped]
         handle = keep(as_transcript(old).encode())
