@@ -5,6 +5,7 @@ import os
 import platform
 
 from benchmarks import (
+    chaos,
     commands,
     draft,
     first_token,
@@ -29,6 +30,7 @@ SCRIPTS = {
     "draft": draft,
     "registry": registry,
     "sandbox": sandbox,
+    "chaos": chaos,
 }
 
 

@@ -27,10 +27,21 @@ class Size:
     entries: int
     starts: int
     """Whole processes started for one number."""
+    chaos_s: float
+    """How long things are killed at random."""
 
 
-FULL = Size(rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, starts=9)
-TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, starts=1)
+FULL = Size(
+    rounds=5,
+    steps=30,
+    history=1600,
+    turns=30,
+    tokens=20_000,
+    entries=100_000,
+    starts=9,
+    chaos_s=30.0,
+)
+TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, starts=1, chaos_s=1.0)
 
 
 class Client:

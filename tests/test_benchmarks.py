@@ -20,6 +20,7 @@ ROWS = {
     "draft": 3,
     "registry": 5,
     "sandbox": 21,
+    "chaos": 12,
 }
 
 
@@ -36,8 +37,10 @@ def test_a_script_yields_its_rows(name):
     assert len({row.name for row in rows}) == len(rows)
     # The eight tools may even be done a little before 50 ms: timers are coarse.
     assert all(math.isfinite(row.judged) for row in rows)
-    assert all(row.ours > 0 for row in rows if name != "parallel")
-    assert all(row.goal is not None for row in rows[:1] if name not in {"draft", "sandbox"})
+    assert all(row.ours > 0 for row in rows if name not in {"parallel", "chaos"})
+    assert all(
+        row.goal is not None for row in rows[:1] if name not in {"draft", "sandbox", "chaos"}
+    )
 
 
 def test_a_row_is_reached_from_the_right_side():
