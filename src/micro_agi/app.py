@@ -10,6 +10,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.spec import find_agent
-from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.errors import EntryConflict, MicroAgiError, PolicyDenied
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -37,7 +38,9 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.load import AppFiles, content_hash, load_app
 from micro_agi.registry.project import Project
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.seen import seen_by
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.registry.users import user_policy
 from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
@@ -46,6 +49,7 @@ from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
+from micro_agi.security.tenancy import check_user, owned_session, user_of
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
@@ -113,13 +117,18 @@ class Runtime:
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
         self.journal = Journal(
-            database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
+            database,
+            clock=parts.clock,
+            secrets=[settings.api_key, *settings.keys.values()],
+            user=settings.user or None,
         )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
         self._background: set[asyncio.Task[None]] = set()
         self.registry: Registry
+        """All of it, or with the setting `user` what that user may know."""
+        self._whole: Registry
         self.functions: Functions
         self.models: Models
         self.gate: Gate
@@ -176,9 +185,11 @@ class Runtime:
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
 
-        self.registry = await Registry.open(
+        whole = await Registry.open(
             self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
         )
+        self._whole = whole
+        self.registry = seen_by(whole, check_user(settings.user) or None)
         refused = switched_off(self.database)
         self.notices += [
             f"isolation level {level} is switched off: {escaped} escaped when "
@@ -190,12 +201,12 @@ class Runtime:
                 **http_client_functions(self.client),
                 **logger_functions(logging.getLogger(LOGGER)),
                 **time_functions(),
-                **registry_functions(self.registry, lambda: self.functions),
+                **registry_functions(whole, lambda: self.functions),
                 **ctx_functions(),
                 **events_functions(Bus()),
-                **contract_functions(self.registry, lambda: self.functions),
-                **env_functions(self.registry, parts.environ),
-                **store_functions(self.registry, self.database, clock=parts.clock),
+                **contract_functions(whole, lambda: self.functions),
+                **env_functions(whole, parts.environ),
+                **store_functions(whole, self.database, clock=parts.clock),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,
@@ -207,8 +218,8 @@ class Runtime:
             refused=refused,
             kept=parts.zygotes,
         )
-        self.functions = Functions(self.registry, self.pool)
-        self.gate = Gate(self.registry, self.functions, self.pool)
+        self.functions = Functions(whole, self.pool)
+        self.gate = Gate(whole, self.functions, self.pool)
         results = Results(self.database, limit_bytes=settings.result_bytes)
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
@@ -238,9 +249,9 @@ class Runtime:
         await self.client.close()
         self.database.close()
 
-    def root(self) -> CallContext:
+    def root(self, *, reason: str = "") -> CallContext:
         """Return the context of the person at the command line, or of the embedder."""
-        return root_context()
+        return root_context(user=self.settings.user, reason=reason)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -298,10 +309,15 @@ class Runtime:
 
         return mount if function is None else mount(function)
 
-    def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
-        """Return a new agent context: load an agent into it and run steps."""
+    def agent_context(
+        self, *, context: Mapping[str, Any] | None = None, user: str | None = None
+    ) -> AgentContext:
+        """Return a new agent context: load an agent into it and run steps.
+
+        `user` is as for `session`.
+        """
         parts = AgentParts(
-            registry=self.registry,
+            registry=self._seen(self._user(user)),
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
@@ -310,29 +326,75 @@ class Runtime:
         return AgentContext(parts, context=context)
 
     async def session(
-        self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        agent: str = "",
+        approver: Approver | None = None,
+        user: str | None = None,
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 
-        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted.
+        `user` is for whom it is, "" for nobody in particular; the setting `user` unless given.
+        What a user's sessions, tools and grants are, no other user's session can know. Its id
+        is `<user>/<session>`; the part after the slash is enough here.
+        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted, or
+        the session is another user's; InputInvalid for a user or session that cannot be.
         """
         self._require_trust()
         self.warm()
         session_id = session_id or new_session_id()
+        # Whoever may choose the user may as well name the session alone.
+        user = self._user(user) or user_of(session_id)
+        session_id = owned_session(session_id, check_user(user))
+        await self._welcome(user)
         recorded = await self.journal.read(session_id)
         events = [r.event for r in recorded]
         conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
         agent_id = find_agent(self.registry.snapshot(), wanted).id
         return Session(
-            self._session_parts(),
+            self._session_parts(user),
             journal=await self.journal.open(session_id, agent=agent_id),
             conversation=conversation,
-            agent=self.agent_context(),
+            agent=self.agent_context(user=user),
             agent_id=agent_id,
-            approvals=Approvals(self.registry, approver or self.approver),
+            approvals=Approvals(self._seen(user), approver or self.approver),
             unfinished=unfinished(events),
         )
+
+    def _user(self, user: str | None) -> str:
+        """Return for whom something is: `user`, else the setting.
+
+        Raises: InputInvalid for what is no name; PolicyDenied for another than the setting's.
+        """
+        own = self.settings.user
+        if user is None or user == own:
+            return own
+        if own:
+            raise PolicyDenied(
+                f"this program works for `{own}`, not for `{user}`",
+                where="user",
+                fix="open a runtime without the setting `user`, and give one to each session",
+            )
+        return check_user(user)
+
+    def _seen(self, user: str) -> Registry:
+        return seen_by(self._whole, user)
+
+    async def _welcome(self, user: str) -> None:
+        """Make the policy that lets a user's agents write the user's tools, once.
+
+        An operator who deletes it takes the right away: it is not made again.
+        """
+        entry = user_policy(user)
+        if not user or entry.id in self.registry.snapshot():
+            return
+        if not self._whole.history.of_entry(entry.id):
+            changes = self._whole.snapshot().changes()
+            changes.create(entry)
+            with suppress(EntryConflict):  # another process was as fast
+                await changes.apply(root_context(reason=f"first session of user {user}"))
 
     def warm(self) -> None:
         """Start what the first turn will need, in the background."""
@@ -355,10 +417,10 @@ class Runtime:
     async def _preload_client(self) -> None:
         await self.client.preload()
 
-    def _session_parts(self) -> SessionParts:
+    def _session_parts(self, user: str) -> SessionParts:
         settings = self.settings
         return SessionParts(
-            registry=self.registry,
+            registry=self._seen(user),
             caller=self.caller,
             compressor=Compressor(
                 gateway=self.models.gateway,
@@ -366,7 +428,7 @@ class Runtime:
                 at=settings.compress_at,
                 target_chars=settings.compress_to_chars,
             ),
-            new_agent=lambda values: self.agent_context(context=values),
+            new_agent=lambda values: self.agent_context(context=values, user=user),
             limits=TurnLimits(
                 steps=settings.max_steps,
                 tool_calls=settings.max_tool_calls,

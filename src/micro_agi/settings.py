@@ -77,6 +77,9 @@ class Settings:
         env=("GEN_AI_API_BASE_URL",),
         url=True,
     )
+    user: str = setting(
+        "", "whose sessions, tools and grants it is about, where several users share a home"
+    )
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
     no_input: bool = setting(False, "refuse what is asked")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import micro_agi, providers
+from tests.requirements import micro_agi, operation, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS]
+REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS, *operation.REQUIREMENTS]
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,10 @@ class AgentContext:
         version = parts.registry.version
         if known is None or known[0] != version or known[1] is not spec:
             scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
-            context = CallContext(actor=agent_actor(spec), scope=scope, agent=spec.id)
+            user = parts.registry.user or ""
+            context = CallContext(
+                actor=agent_actor(spec, user), scope=scope, user=user, agent=spec.id
+            )
             known = self._authority = (version, spec, context)
         return known[2]
 

@@ -233,6 +233,7 @@ class Session:
             actor=authority.actor,
             scope=authority.scope,
             agent=spec.id,
+            user=authority.user,
             session=self.id,
             turn=number,
             fence=self._journal.fence,

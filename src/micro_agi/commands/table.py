@@ -351,6 +351,12 @@ GLOBAL = (
     _arg("--agent", metavar="ID", help="agent to talk to"),
     _arg("--session", metavar="ID", help="session to go on with"),
     _arg(
+        "--user",
+        metavar="NAME",
+        dest="user",
+        help="whose sessions, tools and grants; for several users of one home",
+    ),
+    _arg(
         "--allow-host",
         metavar="PATTERN",
         action="append",

@@ -9,7 +9,7 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import EntryRevision
 from micro_agi.registry.registry import Registry
 from micro_agi.terminal.text import counted, first_line
-from micro_agi.tools.approve import GRANTS, declared_hosts
+from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.create import tests_of
 from micro_agi.tools.resolve import tool_spec
 from micro_agi.values import as_object
@@ -66,9 +66,9 @@ def _hosts(entry: Entry) -> Sequence[str]:
 def _grants(registry: Registry, entry: Entry) -> list[str]:
     """Return what a person allowed always; grants of an older version do not count any more."""
     found = []
-    for grant in registry.snapshot().namespace(GRANTS):
+    for grant in registry.find({"kind": "security.policy", "meta.tool": entry.id}):
         # A private address has a second part, which says nothing new to a person.
-        if grant.meta.get("tool") != entry.id or grant.meta.get("part"):
+        if grant.meta.get("part"):
             continue
         policy = as_object(grant.data.get("policy"))
         hashes = [c["value"] for c in policy["conditions"] if c["field"] == "meta.tool_hash"]

@@ -26,8 +26,8 @@ from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.hosts import allow_policies, private_hosts, url_patterns
 from micro_agi.security.policy import Policy, Scope, denial
+from micro_agi.security.tenancy import GRANTS, own
 
-GRANTS = "app.grants"
 REQUEST = "http_client.request"
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
@@ -123,7 +123,7 @@ class Approvals:
         if approval in ("session", "always"):
             self._session.add(question)
         if approval == "always":
-            await remember(self._registry, question)
+            await remember(self._registry, question, user=context.user)
 
 
 def declared_hosts(entry: Entry) -> tuple[str, ...]:
@@ -141,17 +141,18 @@ def declared_hosts(entry: Entry) -> tuple[str, ...]:
     return tuple(p for host in hosts for p in url_patterns(str(host)))
 
 
-async def remember(registry: Registry, question: Question) -> None:
-    """Write the grants of an "always" into `app.grants`, with the person's authority."""
+async def remember(registry: Registry, question: Question, *, user: str = "") -> None:
+    """Write the grants of an "always" into the user's namespace, with the person's authority."""
+    namespace = own(GRANTS, user)
     changes = registry.snapshot().changes()
     for number, policy in enumerate(allow_policies(GRANTS, question.resource)):
         facts = f"{question.agent}|{question.tool_hash}|{policy.actions}|{policy.resources}"
         name = "grant_" + hashlib.sha256(facts.encode()).hexdigest()[:16]
-        if any(e.name == name for e in registry.snapshot().namespace(GRANTS)):
+        if any(e.name == name for e in registry.snapshot().namespace(namespace)):
             continue
-        changes.create(_grant_entry(f"{GRANTS}:{name}", question, policy, number))
+        changes.create(_grant_entry(f"{namespace}:{name}", question, policy, number))
     if changes.ops():
-        await changes.apply(root_context(reason=f"always: {question.resource}"))
+        await changes.apply(root_context(user=user, reason=f"always: {question.resource}"))
 
 
 def _grant_entry(entry_id: str, question: Question, policy: Policy, number: int) -> Entry:

@@ -113,7 +113,7 @@ class ToolCaller:
         text = value if isinstance(value, str) else as_text(value)
         if printed:
             text = f"{text}\n\nprinted:\n{''.join(printed)}"
-        shown = await self._results.shown(text)
+        shown = await self._results.shown(text, user=context.user)
         return ToolCallFinished(
             call_id=call.id,
             name=call.name,

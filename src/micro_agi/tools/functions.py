@@ -19,6 +19,7 @@ from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope
+from micro_agi.security.tenancy import is_owned, owner
 from micro_agi.tools.approve import Approvals, Nobody
 from micro_agi.values import content_hash, nearest
 
@@ -71,7 +72,7 @@ class Functions:
         inside a running call. `printed` gets what Python code printed.
         Raises: EntryNotFound, EntryInvalid, PolicyDenied, ToolFailed, LimitReached.
         """
-        snapshot = self.registry.snapshot()
+        snapshot = self.registry.snapshot().seen_by(context.sees)
         entry = snapshot.get(entry_id)
         if context.depth >= MAX_DEPTH:
             raise LimitReached(
@@ -147,6 +148,8 @@ class Functions:
             raise EntryInvalid(
                 f"imports go in a circle: {' → '.join((*path, entry.id))}", where=entry.id
             )
+        if is_owned(entry.namespace):
+            snapshot = snapshot.seen_by(owner(entry.namespace))
         modules = modules_of(entry)
         trusted = self.is_operators(entry)
         if not trusted:
