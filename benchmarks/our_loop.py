@@ -1,10 +1,11 @@
 """Our side of every comparison: a real session with its journal on disk."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.client import PROMPT, TOOLS, Job, told
+from benchmarks.client import PROMPT, TOOLS, Job, more_schema, told
 from micro_agi.agent.session import Session
 from micro_agi.app import Runtime
 from micro_agi.home import new_session_id
@@ -79,9 +80,14 @@ class OurLoop:
         home = Path(job.home)
         sources = home / "app" / "src"
         sources.mkdir(parents=True)
-        app = APP.format(prompt=PROMPT, tools=REFERENCES[job.tool])
+        named = [REFERENCES[job.tool], "bench.more:*" if job.more else ""]
+        tools = ", ".join(f'"{name}"' for name in named if name)
+        app = APP.format(prompt=PROMPT, tools=tools)
         (sources / "_index.yaml").write_text(app, "utf-8")
-        flags = {"app": str(home / "app"), "home": str(home / "state")}
+        if job.more:
+            (sources / "more").mkdir()
+            (sources / "more" / "_index.yaml").write_text(more_tools(job.more), "utf-8")
+        flags = {"app": str(home / "app"), "home": str(home / "state"), "tool_budget": job.budget}
         model = {"base_url": job.base_url, "model": "bench", "api_key": "none-but-scrubbed"}
         settings = load(flags={**flags, **model})
         runtime = await Runtime.open(settings)
@@ -121,6 +127,25 @@ class OurLoop:
         elif isinstance(event, ToolCallFinished):
             assert event.error is None, event.error
         self.screen.show(event)
+
+
+def more_tools(count: int) -> str:
+    """Return the file with the tools that nobody calls; JSON is YAML, too."""
+    entries = [
+        {
+            "name": f"matter_{number}",
+            "kind": "function.lua",
+            "source": "return {handler = function(args) return args.text end}",
+            "method": "handler",
+            "meta": {
+                "type": "tool",
+                "llm_description": f"Take care of matter {number}, in the way that it needs.",
+                "input_schema": more_schema(number),
+            },
+        }
+        for number in range(count)
+    ]
+    return json.dumps({"version": "1.0", "namespace": "bench.more", "entries": entries})
 
 
 def exchange(number: int) -> list[AnyEvent]:

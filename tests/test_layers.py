@@ -99,6 +99,7 @@ def test_every_module_is_reached():
     }
     run_as_programs = {
         "micro_agi.sandbox.worker.zygote",
+        "micro_agi.sandbox.worker.library_zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
     }

@@ -18,9 +18,13 @@ from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.discovery import Discovery
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.schema_processors import SchemaProcessors
+from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
-from micro_agi.agent.spec import find_agent
+from micro_agi.agent.tool_search import outside_a_turn
+from micro_agi.agent.traits import Merger
 from micro_agi.errors import EntryConflict, MicroAgiError, PolicyDenied
 from micro_agi.home import (
     app_directory,
@@ -62,12 +66,13 @@ from micro_agi.tools.create import Gate
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
-from micro_agi.tools.env import env_functions
+from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
+from micro_agi.tools.schemas import Schemas
 from micro_agi.tools.store import store_functions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,6 +130,7 @@ class Runtime:
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
+        self._permitted = False
         self._background: set[asyncio.Task[None]] = set()
         self.registry: Registry
         """All of it, or with the setting `user` what that user may know."""
@@ -196,6 +202,7 @@ class Runtime:
             "`micro-agi doctor --prove` ran"
             for level, escaped in refused.items()
         ]
+        environment = Environment(whole, parts.environ, hide=self.journal.hide)
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -205,7 +212,7 @@ class Runtime:
                 **ctx_functions(),
                 **events_functions(Bus()),
                 **contract_functions(whole, lambda: self.functions),
-                **env_functions(whole, parts.environ),
+                **env_functions(environment),
                 **store_functions(whole, self.database, clock=parts.clock),
             },
             limits=Limits(
@@ -224,7 +231,9 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
-        self.caller = ToolCaller(self.functions, results)
+        self.functions.register("tool_search", outside_a_turn)
+        self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
+        self._processors = SchemaProcessors(self.registry.is_operators)
         self.models = Models(
             ModelParts(
                 settings=settings,
@@ -277,6 +286,12 @@ class Runtime:
                 fix="read it, then say yes when asked, or start with --yes",
             )
 
+    def _permit(self) -> None:
+        """Refuse as `_require_trust` does, but look only until it was allowed once."""
+        if not self._permitted:
+            self._require_trust()
+            self._permitted = True
+
     async def call(self, entry_id: str, *arguments: Any, context: CallContext | None = None) -> Any:
         """Call a function entry, as root unless a context is given, and return its value.
 
@@ -310,36 +325,79 @@ class Runtime:
         return mount if function is None else mount(function)
 
     def agent_context(
-        self, *, context: Mapping[str, Any] | None = None, user: str | None = None
+        self,
+        *,
+        context: Mapping[str, Any] | None = None,
+        delegate_tools: Mapping[str, Any] | None = None,
+        memory_contract: Mapping[str, Any] | None = None,
+        context_merger: Merger | None = None,
+        user: str | None = None,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
-        `user` is as for `session`.
+        `context` is what its tools and functions see of who asks; `delegate_tools` has any
+        of `enabled`, `description_suffix`, `default_schema`; `user` is as for `session`.
+        Raises: InputInvalid for another key of `delegate_tools`.
         """
         parts = AgentParts(
             registry=self._seen(self._user(user)),
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
+            caller=self.caller,
+            processors=self._processors,
+            permit=self._permit,
             allow_hosts=self.settings.allow_hosts,
+            tool_budget=self.settings.tool_budget,
         )
-        return AgentContext(parts, context=context)
+        return AgentContext(
+            parts,
+            context=context,
+            delegate_tools=delegate_tools,
+            memory_contract=memory_contract,
+            context_merger=context_merger,
+        )
+
+    @property
+    def discovery(self) -> Discovery:
+        """Agents, traits and tools as they are now, by id, name, class or namespace."""
+        return Discovery(self.registry.snapshot())
+
+    async def select_agent(self, request: str, of_class: str, *, model: str = "") -> Selected:
+        """Let a model choose the agent of a class that fits a request best.
+
+        `model` is a name or a class, else one of class `fast`, else what there is.
+        Raises: as `agent.select.select_agent`.
+        """
+        usual = "class:fast" if self.catalogue.by_class("fast") else ""
+        card = await self.models.choose(model or usual)
+        return await select_agent(
+            self.discovery.agents(of_class=of_class),
+            request,
+            of_class=of_class,
+            gateway=self.models.gateway,
+            card=card,
+        )
 
     async def session(
         self,
         session_id: str | None = None,
         *,
         agent: str = "",
+        context: Mapping[str, Any] | None = None,
         approver: Approver | None = None,
         user: str | None = None,
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 
+        `agent` is an id, a name, or what the app's resolver understands; `context` says who
+        asks (`{"user_id": …}`) and is not journalled: give it again when a session goes on.
         `user` is for whom it is, "" for nobody in particular; the setting `user` unless given.
         What a user's sessions, tools and grants are, no other user's session can know. Its id
         is `<user>/<session>`; the part after the slash is enough here.
         Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted, or
-        the session is another user's; InputInvalid for a user or session that cannot be.
+            the session is another user's; InputInvalid for a user or session that cannot be;
+            what the app's resolver raises.
         """
         self._require_trust()
         self.warm()
@@ -352,13 +410,14 @@ class Runtime:
         events = [r.event for r in recorded]
         conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
-        agent_id = find_agent(self.registry.snapshot(), wanted).id
+        talker = self.agent_context(context=context, user=user)
+        definition = await talker.definition(wanted)
         return Session(
             self._session_parts(user),
-            journal=await self.journal.open(session_id, agent=agent_id),
+            journal=await self.journal.open(session_id, agent=definition.id),
             conversation=conversation,
-            agent=self.agent_context(user=user),
-            agent_id=agent_id,
+            agent=talker,
+            definition=definition,
             approvals=Approvals(self._seen(user), approver or self.approver),
             unfinished=unfinished(events),
         )

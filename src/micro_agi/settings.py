@@ -96,6 +96,9 @@ class Settings:
         0.0, "money of one turn; 0 is no limit", unit="USD", at_least=0
     )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
+    tool_budget: int = setting(
+        64, "tools shown to a model before it has to search; 0 is all", unit="tools", at_least=0
+    )
     result_bytes: int = setting(
         32_000, "tool result shown to the model", unit="bytes", at_least=1000
     )

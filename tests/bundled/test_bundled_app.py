@@ -26,6 +26,7 @@ OURS = {
 @pytest.mark.requirement(
     *("000/entries/definition", "000/entries/os-env", "000/entries/process-host"),
     *("000/entries/dependencies", "000/models/two", "000/process/command"),
+    "003/setup/dependencies",
 )
 def test_it_has_the_documents_entries_and_kinds():
     kinds = {

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import micro_agi, operation, providers
+from tests.requirements import agents, micro_agi, operation, providers
 
 TESTS = Path(__file__).parent.parent
-REQUIREMENTS = [*micro_agi.REQUIREMENTS, *providers.REQUIREMENTS, *operation.REQUIREMENTS]
+REQUIREMENTS = [
+    *micro_agi.REQUIREMENTS,
+    *agents.REQUIREMENTS,
+    *operation.REQUIREMENTS,
+    *providers.REQUIREMENTS,
+]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def verdicts():
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.id)
 def test_an_attack_comes_to_what_its_head_says(verdicts, attack):
     if attack.id not in verdicts:
-        pytest.skip("system call numbers of another machine")
+        pytest.skip("for another machine or another level")
     assert verdicts[attack.id].answer == "held", verdicts[attack.id]
 
 
@@ -63,15 +63,19 @@ def test_a_weaker_level_holds_as_well(level):
 
 PROGRAM = """
 import asyncio, json, os
-from micro_agi.sandbox.prove.corpus import FAMILIES, load
+from micro_agi.sandbox.prove.corpus import CPYTHON, FAMILIES, load
 from micro_agi.sandbox.prove.prove import prove
 
+SLOW = {"resources", "ssrf"}
+
 async def main():
-    corpus = {family: load(family) for family in FAMILIES if family not in ("resources", "ssrf")}
     found = {"uid": os.getuid(), "levels": {}}
-    async for proof in prove(["A", "B", "D"], corpus=corpus):
-        bad = [str(v) for v in proof.verdicts if v.answer != "held"]
-        found["levels"][proof.level] = [len(proof.verdicts), proof.unavailable, bad]
+    fast = set(FAMILIES) - SLOW
+    for levels, families in (["A"], fast), (["B", "D"], fast - CPYTHON):
+        corpus = {family: load(family) for family in families}
+        async for proof in prove(levels, corpus=corpus):
+            bad = [str(v) for v in proof.verdicts if v.answer != "held"]
+            found["levels"][proof.level] = [len(proof.verdicts), proof.unavailable, bad]
     print(json.dumps(found))
 
 asyncio.run(main())
@@ -134,6 +138,7 @@ def answers(corpus):
 WOULD_ESCAPE = [
     ("language", "gets.lua", "tool", "error: nothing", "return function() return 'keys' end"),
     ("native", "returns.txt", "machine code", "killed", "result = syscall(228, 0, bytes(16))"),
+    ("python", "gets.txt", "python", "error: nothing", "def handler(args): return 'keys'"),
     ("protocol", "lies.txt", "worker", "limit: x", "receive()\nsend(frame(b'\\x92\\x10\\x01'))"),
 ]
 

@@ -13,7 +13,7 @@ from micro_agi.testing.registry import memory_registry
 from micro_agi.testing.sandbox import LuaBench
 from micro_agi.tools.contract import contract_functions
 from micro_agi.tools.ctx import ctx_functions
-from micro_agi.tools.env import env_functions
+from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
@@ -32,7 +32,7 @@ class AppBench:
             **ctx_functions(),
             **contract_functions(self.registry, lambda: self.functions),
             **events_functions(self.bus),
-            **env_functions(self.registry, environ or {}),
+            **env_functions(Environment(self.registry, environ or {}, hide=lambda _: None)),
             **store_functions(self.registry, self.database, clock=clock),
         }
         self.lua = LuaBench(host=self.host, kept=current())

@@ -38,6 +38,8 @@ FACT = re.compile(
 
 Cheap = Callable[[ModelCard], Awaitable[ModelCard]]
 """From the session's model to the one that summarises."""
+Write = Callable[[str], Awaitable[str]]
+"""From a transcript to its summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +56,25 @@ class Compressor:
         return card.max_tokens > 0 and usage.window > self.at * card.max_tokens
 
     async def compact(
-        self, conversation: Conversation, usage: Usage, card: ModelCard, *, running: bool
+        self,
+        conversation: Conversation,
+        usage: Usage,
+        card: ModelCard,
+        *,
+        running: bool,
+        checkpoint: Write | None = None,
     ) -> Compacted | None:
-        """Return the event that shortens the conversation, or None when nothing can go."""
+        """Return the event that shortens the conversation, or None when nothing can go.
+
+        `checkpoint` writes the summary in place of a model; one that fails or writes
+        nothing leaves it to the model.
+        """
         dropped, restated = cut(conversation.messages, running=running)
         if dropped < 2:
             return None
         old = conversation.messages[:dropped]
         text = as_transcript(old)
-        summary, by = await self._summary(text, card)
+        summary, by = await self._summary(text, card, checkpoint)
         pinned = lost_facts(text, summary + as_transcript(restated))
         if pinned:
             summary += "\n\nAlso mentioned: " + ", ".join(pinned)
@@ -76,7 +88,15 @@ class Compressor:
             pinned=tuple(pinned),
         )
 
-    async def _summary(self, text: str, card: ModelCard) -> tuple[str, str]:
+    async def _summary(
+        self, text: str, card: ModelCard, checkpoint: Write | None
+    ) -> tuple[str, str]:
+        if checkpoint is not None:
+            try:
+                if written := await checkpoint(text):
+                    return written[: self.target_chars], "checkpoint"
+            except MicroAgiError:
+                pass  # a strict one that failed: the model writes it
         if len(text) <= self.target_chars:
             return text, "extractive"
         try:

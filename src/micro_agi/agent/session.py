@@ -13,6 +13,7 @@ from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.spec import AgentSpec
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFailed
@@ -49,13 +50,14 @@ class Session:
         journal: SessionJournal,
         conversation: Conversation,
         agent: AgentContext,
-        agent_id: str,
+        definition: AgentSpec,
         approvals: Approvals,
         unfinished: Unfinished | None = None,
     ) -> None:
         self.id = journal.session
         self.agent = agent
-        self.agent_id = agent_id
+        self.definition = definition
+        """Of the agent that it was opened with; another one may answer since."""
         self.conversation = conversation
         self.approvals = approvals
         self.unfinished = unfinished
@@ -70,6 +72,9 @@ class Session:
         self._stopping = False
         self._loaded_agent = False
         self._compiled_at = -1
+        self._told: set[Warned] = set()
+        self._answering: Runner | None = None
+        """Who answered the newest turn."""
 
     @property
     def usage(self) -> Usage:
@@ -87,7 +92,9 @@ class Session:
         Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
         """
         if self._loaded_agent:
-            return self.agent.get_current_agent()
+            runner = await self.agent.ready()
+            await self._warn(runner)
+            return runner
         known = []
         for tool in self.conversation.loaded:
             try:
@@ -97,16 +104,21 @@ class Session:
                 gone = Warned(text=f"loaded tool is gone: {error.what}", fix=error.fix)
                 await self._commit([gone])
         self.agent.add_tools(known)
-        runner = await self.agent.load_agent(self.agent_id)
+        runner = await self.agent.load_agent(self.definition.id)
         # What the first turn needs besides, while nobody waits yet; this also tells now
         # which policy is missing.
         self.agent.authority(runner.compiled.spec)
         runner.ready()
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
-        if runner.compiled.warnings:
-            await self._commit(list(runner.compiled.warnings))
+        await self._warn(runner)
         return runner
+
+    async def _warn(self, runner: Runner) -> None:
+        """Tell what is wrong with an agent, each warning once."""
+        new = [w for w in runner.compiled.warnings if w not in self._told]
+        self._told.update(new)
+        await self._commit(new)
 
     async def run(self, text: str, listener: Listener) -> TurnFinished:
         """Run one turn and return how it ended; `listener` gets every event as it happens.
@@ -240,6 +252,8 @@ class Session:
             model=runner.card.name,
             values={**self.agent.values, **spec.context},
         )
+        before, self._answering = self._answering, runner
+        other = before is None or before.compiled.spec.id != spec.id
         return Turn(
             registry=parts.registry,
             agent=self.agent,
@@ -252,6 +266,8 @@ class Session:
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
+            activate=other,
+            leaving=before if other else None,
         )
 
     async def _recompile(self, runner: Runner) -> Runner:
@@ -263,8 +279,7 @@ class Session:
             # The definition itself is broken now; the one that worked goes on.
             await self._commit([Warned(text=error.what, where=error.where, fix=error.fix)])
             return runner
-        known = set(runner.compiled.warnings)
-        await self._commit([w for w in fresh.compiled.warnings if w not in known])
+        await self._warn(fresh)
         return fresh
 
     async def _commit(

@@ -177,6 +177,12 @@ class Journal:
         """Whose sessions are listed and found; None is everybody's."""
         self._secrets = [s.reveal().encode() for s in secrets if s]
 
+    def hide(self, secret: Secret) -> None:
+        """Register another secret, for all sessions; one that is known changes nothing."""
+        body = secret.reveal().encode()
+        if body and body not in self._secrets:
+            self._secrets.append(body)
+
     async def open(self, session: str, *, agent: str) -> SessionJournal:
         """Open a session for appending, a new one or one that exists."""
         query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"

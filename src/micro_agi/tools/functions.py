@@ -32,7 +32,9 @@ REACHES_OUTSIDE = frozenset({"http_client"})
 """Modules of generated tools whose functions have effects outside this machine's runtime."""
 
 NativeFunction = Callable[[Any, CallContext], Awaitable[Any]]
-"""A trusted function of this process: `await function(arguments, context)`."""
+"""A trusted function of this process: `await function(arguments, context)`.
+
+`arguments` is the one argument of the call, usually an object; a list when there are more."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
 
@@ -96,7 +98,8 @@ class Functions:
                 printed=printed,
             )
         if entry.kind == "function.native":
-            return await self._native(entry)(arguments[0] if arguments else {}, context)
+            only = arguments[0] if len(arguments) == 1 else list(arguments) or {}
+            return await self._native(entry)(only, context)
         raise EntryInvalid(
             f"`{entry_id}` is a `{entry.kind}`, which cannot be called",
             where=entry_id,

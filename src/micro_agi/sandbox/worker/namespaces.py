@@ -8,7 +8,6 @@ Source: spec/sandbox.md 2.2; the empty root is a read-only tmpfs without one fil
 
 import errno
 import os
-from pathlib import Path
 
 from micro_agi.sandbox.worker.syscalls import LIBC, Machine, fail
 
@@ -35,12 +34,17 @@ def unshare() -> tuple[bool, str]:
     if LIBC.unshare(flags) != 0:
         return False, str(fail("unshare"))
     try:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        _tell_kernel("setgroups", "deny")
+        _tell_kernel("uid_map", f"0 {user} 1")
+        _tell_kernel("gid_map", f"0 {group} 1")
     except OSError as error:
         return True, f"identity map: {errno.errorcode.get(error.errno or 0, 'refused')}"
     return True, ""
+
+
+def _tell_kernel(name: str, text: str) -> None:
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(text)
 
 
 def enter_empty_root(machine: Machine) -> None:
