@@ -47,6 +47,8 @@ class CallContext:
     turn: int = 0
     call_id: str = ""
     """The model's id of the tool call in flight, or ""."""
+    idempotency_key: str = ""
+    """Under which a call of an idempotent tool runs, however often; "" for other calls."""
     fence: int = 0
     """Token of the session's lease: once another process has taken the session over, what
     this call would write is refused. 0 outside sessions."""
