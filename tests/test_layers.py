@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "agent": {"registry", "security", "tools", "llm", "sessions"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
+    "spans": {"sandbox"},
     "models": {"store", "net", "llm", "home"},
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
@@ -25,7 +25,7 @@ from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
-from micro_agi.errors import EntryConflict, MicroAgiError, PolicyDenied
+from micro_agi.errors import EntryConflict, InputInvalid, MicroAgiError, PolicyDenied
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -46,6 +46,7 @@ from micro_agi.registry.seen import seen_by
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.registry.users import user_policy
 from micro_agi.sandbox.fork_server import Level
+from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
@@ -75,6 +76,9 @@ from micro_agi.tools.results import Results
 from micro_agi.tools.schemas import Schemas
 from micro_agi.tools.store import store_functions
 
+if TYPE_CHECKING:  # imported by whoever switches spans on: the extra may be missing
+    from micro_agi.spans import Spans
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FULL_ISOLATION = "A"
@@ -103,6 +107,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    tracer_provider: Any = None
+    """An OpenTelemetry `TracerProvider` that gets spans; it stays its maker's to shut down."""
     zygotes: KeptZygotes | None = field(default_factory=current)
     """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
@@ -131,6 +137,7 @@ class Runtime:
         self._ask: Ask | None = None
         self._parts = parts
         self._permitted = False
+        self._spans: Spans | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.registry: Registry
         """All of it, or with the setting `user` what that user may know."""
@@ -203,18 +210,21 @@ class Runtime:
             for level, escaped in refused.items()
         ]
         environment = Environment(whole, parts.environ, hide=self.journal.hide)
+        self._spans = self._open_spans()
         self.pool = Pool(
-            host={
-                **http_client_functions(self.client),
-                **logger_functions(logging.getLogger(LOGGER)),
-                **time_functions(),
-                **registry_functions(whole, lambda: self.functions),
-                **ctx_functions(),
-                **events_functions(Bus()),
-                **contract_functions(whole, lambda: self.functions),
-                **env_functions(environment),
-                **store_functions(whole, self.database, clock=parts.clock),
-            },
+            host=self._watched(
+                {
+                    **http_client_functions(self.client),
+                    **logger_functions(logging.getLogger(LOGGER)),
+                    **time_functions(),
+                    **registry_functions(whole, lambda: self.functions),
+                    **ctx_functions(),
+                    **events_functions(Bus()),
+                    **contract_functions(whole, lambda: self.functions),
+                    **env_functions(environment),
+                    **store_functions(whole, self.database, clock=parts.clock),
+                }
+            ),
             limits=Limits(
                 wall_s=settings.call_timeout_s,
                 total_s=settings.call_wall_s,
@@ -248,6 +258,38 @@ class Runtime:
         )
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
+    def _open_spans(self) -> "Spans | None":
+        """Return what makes spans, if anybody wants them: else nothing of it is imported.
+
+        Raises: InputInvalid when the extra is missing, or the place makes no sense.
+        """
+        settings, provider = self.settings, self._parts.tracer_provider
+        if not settings.otel and provider is None:
+            return None
+        try:
+            from micro_agi.spans import Spans, open_spans
+        except ImportError as error:
+            raise InputInvalid(
+                "spans need OpenTelemetry, which is not installed",
+                where="setting `otel`",
+                fix="pip install 'micro-agi[otel]', or leave the setting out",
+            ) from error
+        if provider is not None:
+            return Spans(provider, content=settings.otel_content, provider_of=self._provider_of)
+        return open_spans(
+            settings.otel,
+            logs=self.home / "logs",
+            content=settings.otel_content,
+            provider_of=self._provider_of,
+        )
+
+    def _provider_of(self, model: str) -> str:
+        card = self._parts.card or self.catalogue.by_name(model)
+        return card.provider if card is not None else ""
+
+    def _watched(self, functions: Mapping[str, HostFunction]) -> Mapping[str, HostFunction]:
+        return functions if self._spans is None else self._spans.around(functions)
+
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
         for task in self._background:
@@ -256,6 +298,9 @@ class Runtime:
         if hasattr(self, "pool"):
             await self.pool.close()
         await self.client.close()
+        if self._spans is not None:
+            # Sending waits for a collector, which must not hold up what else runs here.
+            await asyncio.to_thread(self._spans.close)
         self.database.close()
 
     def root(self, *, reason: str = "") -> CallContext:
@@ -488,6 +533,7 @@ class Runtime:
                 target_chars=settings.compress_to_chars,
             ),
             new_agent=lambda values: self.agent_context(context=values, user=user),
+            watch=self._spans.event if self._spans is not None else None,
             limits=TurnLimits(
                 steps=settings.max_steps,
                 tool_calls=settings.max_tool_calls,

@@ -86,6 +86,11 @@ class Settings:
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
 
+    otel: str = setting(
+        "", "where OpenTelemetry spans go: `file` (in the logs), or a collector's URL; empty is off"
+    )
+    otel_content: bool = setting(False, "put texts, arguments and results into spans")
+
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
     turn_timeout_s: float = setting(900.0, "wall clock of one turn", unit="s", at_least=1)

@@ -14,6 +14,16 @@ REQUIREMENTS = [
         "Listings say which tools may run again: replayable, idempotent, effect.",
     ),
     R(
+        "issue-6/spans",
+        "Issue 6, 9",
+        "Spans with the GenAI conventions for turns, steps, tools and host calls; off by default.",
+    ),
+    R(
+        "issue-6/cost",
+        "Issue 6, 9",
+        "`session show --cost` says what each model and each tool took.",
+    ),
+    R(
         "design/6/tenancy",
         "DESIGN 6",
         "One user's sessions, grants, results and tools are unseen by another's: exact namespaces.",

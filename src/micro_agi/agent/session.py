@@ -38,6 +38,8 @@ class SessionParts:
     compressor: Compressor
     new_agent: NewAgent
     limits: TurnLimits
+    watch: Callable[[str, AnyEvent], None] | None = None
+    """Gets every committed event with the session's id; for spans."""
 
 
 class Session:
@@ -291,6 +293,9 @@ class Session:
         outcomes that nothing but the next step builds on, since a commit is what costs.
         """
         events = [self._journal.scrubbed(event) for event in events]
+        if (watch := self._parts.watch) is not None:
+            for event in events:
+                watch(self.id, event)
         if later:
             for event in events:
                 self.conversation.apply(event)

@@ -277,7 +277,14 @@ COMMANDS = (
                 name="show",
                 help="show a conversation",
                 run="session:show",
-                arguments=(_arg("id", metavar="ID", help="as listed"),),
+                arguments=(
+                    _arg("id", metavar="ID", help="as listed"),
+                    _arg(
+                        "--cost",
+                        action="store_true",
+                        help="what each model and tool took instead: time, tokens, money",
+                    ),
+                ),
             ),
             Command(
                 name="resume",
