@@ -13,6 +13,7 @@ from benchmarks import (
     parallel,
     registry,
     sandbox,
+    sessions,
     start,
     step,
     tokens,
@@ -32,6 +33,7 @@ SCRIPTS = {
     "draft": draft,
     "registry": registry,
     "sandbox": sandbox,
+    "sessions": sessions,
     "chaos": chaos,
 }
 

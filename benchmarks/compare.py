@@ -29,6 +29,10 @@ class Size:
     """Of an agent with many."""
     starts: int
     """Whole processes started for one number."""
+    together: int
+    """Sessions that work at the same time."""
+    idle: int
+    """Sessions that wait."""
     chaos_s: float
     """How long things are killed at random."""
 
@@ -42,6 +46,8 @@ FULL = Size(
     entries=100_000,
     tools=1000,
     starts=9,
+    together=50,
+    idle=2000,
     chaos_s=30.0,
 )
 TINY = Size(
@@ -53,6 +59,8 @@ TINY = Size(
     entries=200,
     tools=20,
     starts=1,
+    together=3,
+    idle=20,
     chaos_s=1.0,
 )
 
@@ -103,6 +111,7 @@ def interleaved(
     history: int = 0,
     more: int = 0,
     budgets: Mapping[str, int] | None = None,
+    together: int = 0,
 ) -> dict[str, list[Sample]]:
     """Run clients in turn, round by round, after one turn each to warm up.
 
@@ -120,6 +129,7 @@ def interleaved(
                 tool=tool,
                 history=history,
                 more=more,
+                together=together,
                 budget=(budgets or {}).get(name, 0),
             )
             clients[name] = stack.enter_context(started(job))

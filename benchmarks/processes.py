@@ -46,7 +46,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS if len(fields) > 12 else 0.0
 
 
-def memory_mb(pid: int) -> tuple[float, float]:
+def memory_mb(pid: int | str) -> tuple[float, float]:
     """Return resident and proportional memory: shared pages count whole, or by their share."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     sizes = {line.split(":")[0]: line.split()[1] for line in lines[1:]}

@@ -21,6 +21,7 @@ ROWS = {
     "draft": 3,
     "registry": 5,
     "sandbox": 24,
+    "sessions": 3,
     "chaos": 12,
 }
 

@@ -138,6 +138,7 @@ class Runtime:
         self._parts = parts
         self._permitted = False
         self._spans: Spans | None = None
+        self._views: dict[str, Registry] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.registry: Registry
         """All of it, or with the setting `user` what that user may know."""
@@ -484,7 +485,10 @@ class Runtime:
         return check_user(user)
 
     def _seen(self, user: str) -> Registry:
-        return seen_by(self._whole, user)
+        """Return what a user may know of the registry; kept, for all of the user's sessions."""
+        if user not in self._views:
+            self._views[user] = seen_by(self._whole, user)
+        return self._views[user]
 
     async def _welcome(self, user: str) -> None:
         """Make the policy that lets a user's agents write the user's tools, once.
