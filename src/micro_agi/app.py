@@ -445,14 +445,15 @@ class Runtime:
             the session is another user's; InputInvalid for a user or session that cannot be;
             what the app's resolver raises.
         """
-        self._require_trust()
+        self._permit()
         self.warm()
+        new = not session_id
         session_id = session_id or new_session_id()
         # Whoever may choose the user may as well name the session alone.
         user = self._user(user) or user_of(session_id)
         session_id = owned_session(session_id, check_user(user))
         await self._welcome(user)
-        recorded = await self.journal.read(session_id)
+        recorded = [] if new else await self.journal.read(session_id)
         events = [r.event for r in recorded]
         conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
@@ -460,7 +461,11 @@ class Runtime:
         definition = await talker.definition(wanted)
         return Session(
             self._session_parts(user),
-            journal=await self.journal.open(session_id, agent=definition.id),
+            journal=(
+                self.journal.start(session_id, agent=definition.id)
+                if new
+                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+            ),
             conversation=conversation,
             agent=talker,
             definition=definition,

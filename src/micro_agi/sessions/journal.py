@@ -183,8 +183,18 @@ class Journal:
         if body and body not in self._secrets:
             self._secrets.append(body)
 
-    async def open(self, session: str, *, agent: str) -> SessionJournal:
-        """Open a session for appending, a new one or one that exists."""
+    def start(self, session: str, *, agent: str) -> SessionJournal:
+        """Open a session with a new id for appending; costs no look into the database."""
+        return SessionJournal(self, session, agent, 1, 0)
+
+    async def open(
+        self, session: str, *, agent: str, after: Sequence[Recorded] = ()
+    ) -> SessionJournal:
+        """Open a session for appending, a new one or one that exists.
+
+        With `after`, what was read of it: if another process has appended since, this one
+        cannot.
+        """
         query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
 
         def read(db: sqlite3.Connection) -> tuple[int, int]:
@@ -192,6 +202,8 @@ class Journal:
             return last, leases.last_token(db, session)
 
         last, token = await self.database.read(read)
+        if after:
+            last = after[-1].seq
         return SessionJournal(self, session, agent, last + 1, token)
 
     def now(self) -> float:
