@@ -7,9 +7,11 @@ import platform
 from benchmarks import (
     chaos,
     commands,
+    data,
     draft,
     first_token,
     many_tools,
+    memory,
     parallel,
     registry,
     sandbox,
@@ -33,6 +35,8 @@ SCRIPTS = {
     "draft": draft,
     "registry": registry,
     "sandbox": sandbox,
+    "memory": memory,
+    "data": data,
     "sessions": sessions,
     "chaos": chaos,
 }

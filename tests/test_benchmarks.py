@@ -20,6 +20,8 @@ ROWS = {
     "commands": 4,
     "draft": 3,
     "registry": 5,
+    "memory": 4,
+    "data": 5,
     "sandbox": 24,
     "sessions": 3,
     "chaos": 12,

@@ -25,8 +25,11 @@ MAY_IMPORT = {
     "sandbox": {"security", "net"},
     "llm": PURE,
     "sessions": PURE,
+    "memory": {"store", "search"},
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
+    "local": {"registry", "security", "sandbox", "store", "search", "net", "memory"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
     "spans": {"sandbox"},
@@ -103,6 +106,9 @@ def test_every_module_is_reached():
         "micro_agi.sandbox.worker.library_zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
+        "micro_agi.local.readers.html_program",
+        "micro_agi.local.readers.parquet_program",
+        "micro_agi.sandbox.worker.shell_worker",
     }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}

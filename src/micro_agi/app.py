@@ -26,6 +26,9 @@ from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
 from micro_agi.errors import EntryConflict, InputInvalid, MicroAgiError, PolicyDenied
+from micro_agi.framework.host import compile_schema, framework_functions
+from micro_agi.framework.state import Frames
+from micro_agi.framework.usage import BoundTracker
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -35,7 +38,14 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
+from micro_agi.llm.embeddings import embeddings_of
+from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
+from micro_agi.llm.usage import UsageRecords
+from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.undo import Undo
+from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -50,6 +60,7 @@ from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.host.process import Mailboxes
 from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
@@ -58,6 +69,7 @@ from micro_agi.security.tenancy import check_user, owned_session, user_of
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.redact import Redactor
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -127,11 +139,12 @@ class Runtime:
         """Things a person should know at the start, one line each."""
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
+        self.redactor = Redactor([settings.api_key, *settings.keys.values()])
         self.journal = Journal(
-            database,
-            clock=parts.clock,
-            secrets=[settings.api_key, *settings.keys.values()],
-            user=settings.user or None,
+            database, clock=parts.clock, redactor=self.redactor, user=settings.user or None
+        )
+        self.memory = Memory(
+            database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
         )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
@@ -140,11 +153,19 @@ class Runtime:
         self._spans: Spans | None = None
         self._views: dict[str, Registry] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self.frames = Frames()
+        """What Lua calls in flight hold here: agents and their runners."""
+        self.mailboxes = Mailboxes()
         self.registry: Registry
         """All of it, or with the setting `user` what that user may know."""
         self._whole: Registry
+        self.workspace: Workspace
         self.functions: Functions
         self.models: Models
+        self.llm: Llm
+        """Models for the program itself: `generate`, `structured_output`, `embed`, …."""
+        self.usage: UsageRecords
+        """What model calls outside of sessions used."""
         self.gate: Gate
         self.caller: ToolCaller
         self.pool: Pool
@@ -194,13 +215,15 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
+        self.workspace = workspace_of(settings.workspace, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
+        local = load_app(BUNDLED / "local", source="program").entries
 
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
 
         whole = await Registry.open(
-            self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
+            self.database, [*self.app.entries, *system, *local], clock=parts.clock, admit=admit
         )
         self._whole = whole
         self.registry = seen_by(whole, check_user(settings.user) or None)
@@ -210,7 +233,25 @@ class Runtime:
             "`micro-agi doctor --prove` ran"
             for level, escaped in refused.items()
         ]
-        environment = Environment(whole, parts.environ, hide=self.journal.hide)
+        self.models = Models(
+            ModelParts(
+                settings=settings,
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
+                client=self.client,
+                database=self.database,
+                ask=self._ask,
+                say=self.notices.append,
+                fixed=parts.card,
+            ),
+            parts.providers,
+        )
+        self.usage = UsageRecords(
+            self.database,
+            clock=parts.clock,
+            bound=BoundTracker(whole, lambda: self.functions),
+        )
+        self.llm = Llm(self._llm_parts())
+        self._environment = environment = Environment(whole, parts.environ, hide=self.redactor.add)
         self._spans = self._open_spans()
         self.pool = Pool(
             host=self._watched(
@@ -224,6 +265,13 @@ class Runtime:
                     **contract_functions(whole, lambda: self.functions),
                     **env_functions(environment),
                     **store_functions(whole, self.database, clock=parts.clock),
+                    **framework_functions(
+                        whole,
+                        self.llm.parts,
+                        lambda values, caller: self.agent_context(context=values, caller=caller),
+                        frames=self.frames,
+                        mailboxes=self.mailboxes,
+                    ),
                 }
             ),
             limits=Limits(
@@ -242,21 +290,10 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
+        self._register_local()
         self.functions.register("tool_search", outside_a_turn)
         self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
         self._processors = SchemaProcessors(self.registry.is_operators)
-        self.models = Models(
-            ModelParts(
-                settings=settings,
-                catalogue=lambda: catalogue_of(self.registry.snapshot()),
-                client=self.client,
-                database=self.database,
-                ask=self._ask,
-                say=self.notices.append,
-                fixed=parts.card,
-            ),
-            parts.providers,
-        )
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
     def _open_spans(self) -> "Spans | None":
@@ -290,6 +327,39 @@ class Runtime:
 
     def _watched(self, functions: Mapping[str, HostFunction]) -> Mapping[str, HostFunction]:
         return functions if self._spans is None else self._spans.around(functions)
+
+    def _register_local(self) -> None:
+        """Register the tools of namespace `local`."""
+        parts = LocalParts(
+            workspace=self.workspace,
+            database=self.database,
+            registry=self._whole,
+            memory=self.memory,
+            client=self.client,
+            clock=self._parts.clock,
+        )
+        for target, tool in local_tools(parts).items():
+            self.functions.register(target, tool.run, needs=tool.needs)
+
+    async def undo(self, count: int = 1) -> list[str]:
+        """Take back the newest file changes in this workspace, and say what became of each.
+
+        Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
+        """
+        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        return [f"{undone.what} {undone.path}" for undone in done]
+
+    def _llm_parts(self) -> LlmParts:
+        return LlmParts(
+            gateway=self.models.gateway,
+            client=self.client,
+            choose=self.models.choose,
+            exact=self.models.exact,
+            catalogue=lambda: self.models.catalogue,
+            classes=lambda: model_classes(self.registry.snapshot()),
+            compile_schema=compile_schema,
+            usage=self.usage,
+        )
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -377,16 +447,18 @@ class Runtime:
         delegate_tools: Mapping[str, Any] | None = None,
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
+        caller: CallContext | None = None,
         user: str | None = None,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
         `context` is what its tools and functions see of who asks; `delegate_tools` has any
-        of `enabled`, `description_suffix`, `default_schema`; `user` is as for `session`.
+        of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
+        authority, and for whose user, its agents act; `user` is as for `session`.
         Raises: InputInvalid for another key of `delegate_tools`.
         """
         parts = AgentParts(
-            registry=self._seen(self._user(user)),
+            registry=self._seen(self._user(user) if caller is None else caller.user),
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
@@ -402,6 +474,7 @@ class Runtime:
             delegate_tools=delegate_tools,
             memory_contract=memory_contract,
             context_merger=context_merger,
+            caller=caller,
         )
 
     @property
@@ -447,6 +520,7 @@ class Runtime:
         """
         self._permit()
         self.warm()
+        self._environment.hide_secrets()
         new = not session_id
         session_id = session_id or new_session_id()
         # Whoever may choose the user may as well name the session alone.
@@ -545,6 +619,7 @@ class Runtime:
             watch=self._spans.event if self._spans is not None else None,
             limits=TurnLimits(
                 steps=settings.max_steps,
+                steps_chosen=settings.source("max_steps") != "default",
                 tool_calls=settings.max_tool_calls,
                 timeout_s=settings.turn_timeout_s,
                 budget_tokens=settings.turn_budget_tokens,
@@ -564,6 +639,12 @@ def _not_honoured(project: Project) -> list[str]:
     if project.history.history_type != "sqlite" or not project.history.enable_history:
         said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
     return said
+
+
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]
 
 
 def catalogue_of(snapshot: Snapshot) -> Catalogue:

@@ -61,6 +61,17 @@ class Models:
         """
         return (await self.explain(wanted)).card
 
+    async def exact(self, name: str) -> ModelCard:
+        """Return the model of this name or class, whatever model was named for the agents.
+
+        Raises: InputInvalid explaining how to get a model.
+        """
+        parts = self._parts
+        if parts.fixed is not None:
+            return parts.fixed
+        wanted = replace(self._wanted(name), model=name)
+        return self._reachable(await choose(wanted, self.catalogue, parts.client)).card
+
     async def explain(self, wanted: str) -> Chosen:
         """Return the choice with its reason; the same question has the same answer."""
         parts = self._parts

@@ -57,6 +57,7 @@ class Settings:
     home: str = setting("", "where state lives; empty means the platform's data directory")
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
+    workspace: str = setting("", "directory whose files agents may change; empty: the home's own")
     model: str = setting("", "model name, for any agent")
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
@@ -90,6 +91,13 @@ class Settings:
         "", "where OpenTelemetry spans go: `file` (in the logs), or a collector's URL; empty is off"
     )
     otel_content: bool = setting(False, "put texts, arguments and results into spans")
+    embed_model: str = setting(
+        "", "embedding model, for searching by meaning; empty means by words only"
+    )
+    embed_url: str = setting(
+        "", "OpenAI-compatible server of `embed_model`, with /v1; empty means `base_url`", url=True
+    )
+    embed_key: Secret = setting(NO_KEY, "key for `embed_url`; `base_url` gets its own")
 
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)

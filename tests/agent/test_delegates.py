@@ -234,9 +234,9 @@ def grant(agent_name, host):
 
 
 FETCH = {
-    "id": "app.generated:fetch",
+    "id": "app.generated:get_page",
     "kind": "function.lua",
-    "meta": {"type": "tool", "llm_alias": "fetch"},
+    "meta": {"type": "tool", "llm_alias": "get_page"},
     "data": {
         "source": "return { handler = function() return 'ran' end }",
         "method": "handler",
@@ -252,10 +252,10 @@ FETCH = {
 )
 def test_a_delegate_may_do_only_what_its_caller_may_do_too(granted, refused):
     script = by_agent(
-        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("fetch"), "tried"]
+        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("get_page"), "tried"]
     )
     policies = [grant(name, "https://api.example.com/*") for name in granted]
-    coder = agent("coder", tools=["app.generated:fetch"])
+    coder = agent("coder", tools=["app.generated:get_page"])
     _, events, _, _, _ = play(script, BOSS, coder, FETCH, policies=policies)
     inner = [e.event for e in events if isinstance(e, Delegated)]
     (result,) = [e for e in inner if isinstance(e, ToolCallFinished)]
@@ -265,10 +265,10 @@ def test_a_delegate_may_do_only_what_its_caller_may_do_too(granted, refused):
 @pytest.mark.requirement("003/delegates/scope")
 def test_the_delegate_alone_may_use_its_grant():
     async def scenario():
-        async with scripted_runtime([Call("fetch"), "tried"]) as played:
+        async with scripted_runtime([Call("get_page"), "tried"]) as played:
             runtime = played.runtime
             changes = runtime.registry.snapshot().changes()
-            coder = agent("coder", tools=["app.generated:fetch"])
+            coder = agent("coder", tools=["app.generated:get_page"])
             for entry in (coder, FETCH, grant("coder", "https://api.example.com/*")):
                 changes.create(entry)
             await changes.apply(runtime.root())

@@ -220,6 +220,7 @@ def test_a_person_who_works_for_one_user_meets_only_that_users_entries(tmp_path)
             }
         )
         await changes.apply(runtime.root())
+        await runtime.call("local:memory", {"operation": "add", "content": canary(user)})
         return await runtime.call(f"{own(GENERATED, user)}:clock", {})
 
     for user in ("alice", "bob"):
@@ -230,6 +231,8 @@ def test_a_person_who_works_for_one_user_meets_only_that_users_entries(tmp_path)
             await runtime.call("app.generated.bob:clock", {})
         with pytest.raises(EntryNotFound):
             runtime.registry.get("app.users.bob:write_own_tools")
+        kept = await runtime.call("local:memory", {"operation": "list"})
+        assert [m["content"] for m in kept["memories"]] == [canary("alice")]
         changes = runtime.registry.snapshot().changes()
         changes.delete("app.generated.bob:clock")
         with pytest.raises(PolicyDenied, match="not this user"):

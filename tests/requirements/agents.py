@@ -2,8 +2,6 @@
 
 from tests.requirements.entry import Requirement as R
 
-LUA = "The Lua modules `agent_context`, `prompt` and `llm` come with the other half of issue 4."
-
 REQUIREMENTS = [
     R("003/setup/dependencies", "Setup", "wippy/agent and wippy/llm resolve as dependencies."),
     R("003/definition/fields", "Agent Definitions", "Every field of agent.gen1 counts."),
@@ -21,14 +19,14 @@ REQUIREMENTS = [
     R("003/context/switch-model", "Context Methods", "switch_to_model changes the model."),
     R("003/context/current", "Context Methods", "get_current_agent returns the runner."),
     R("003/context/inline", "Loading by Inline Spec", "A map is an agent without an entry."),
-    R("003/context/lua", "Agent Context", "Lua imports wippy.agent:context.", "later", LUA),
+    R("003/context/lua", "Agent Context", "Lua imports wippy.agent:context."),
     R("003/step/order", "Running Steps", "Prompt functions, step functions, memory, model."),
     R("003/step/context", "Step Options", "context is merged for this step."),
     R("003/step/tool-call", "Step Options", "tool_call is auto, any, required, none or a name."),
     R("003/step/response", "Step Response", "result, tokens, finish_reason and the calls."),
     R("003/step/truncated", "Step Response", "Calls of a truncated step are dropped."),
     R("003/step/stats", "Runner Stats", "get_stats has id, name and total tokens."),
-    R("003/step/lua", "Running Steps", "Lua runs steps with a prompt builder.", "later", LUA),
+    R("003/step/lua", "Running Steps", "Lua runs steps with a prompt builder."),
     R("003/tools/metadata", "Tool Metadata", "input_schema is text or a table; llm_* are shown."),
     R("003/tools/exclusive", "Tool Metadata", "An exclusive tool cancels the calls beside it."),
     R("003/tools/wildcard", "Referencing Tools in Agents", "app.tools:* is the whole namespace."),
@@ -45,7 +43,7 @@ REQUIREMENTS = [
     R("003/tools/native-context", "Tool Definitions", "Python functions may see their context."),
     R("003/tools/search", "Tool Definitions", "Of many tools a model finds those it needs."),
     R("003/stream/chunks", "Streaming", "Text and thinking come in order, then the whole."),
-    R("003/stream/lua", "Streaming", "stream_target sends chunks to a process.", "later", LUA),
+    R("003/stream/lua", "Streaming", "stream_target sends chunks to a process."),
     R("003/delegates/tools", "Delegates", "Delegates appear as tools, with their rule."),
     R("003/delegates/calls", "Delegates", "Their calls are apart in delegate_calls."),
     R("003/delegates/run", "Delegates", "A session runs them and nests their events."),
@@ -71,7 +69,7 @@ REQUIREMENTS = [
     R("003/discovery/traits", "Resolver Implementation", "Traits by id and name."),
     R("003/discovery/tools", "Resolver Implementation", "Tools by name, tags and namespace."),
     R("003/discovery/selector", "Resolver Implementation", "A model picks an agent of a class."),
-    R("003/discovery/lua", "Resolver Implementation", "Lua imports the registry.", "later", LUA),
+    R("003/discovery/lua", "Resolver Implementation", "Lua imports the registry."),
     R("003/show/compiled", "Agent Definitions", "`agent show` prints the compiled agent."),
     R("003/errors/unresolved", "Issue 4", "What does not resolve is a warning with the nearest."),
     R("003/errors/schema", "Issue 4", "A tool whose schema is none is left out."),

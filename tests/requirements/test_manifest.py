@@ -6,14 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import agents, micro_agi, operation, providers
+from tests.requirements import (
+    agents,
+    agents_lua,
+    local_agent,
+    micro_agi,
+    operation,
+    providers,
+)
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
     *micro_agi.REQUIREMENTS,
-    *agents.REQUIREMENTS,
-    *operation.REQUIREMENTS,
     *providers.REQUIREMENTS,
+    *agents.REQUIREMENTS,
+    *agents_lua.REQUIREMENTS,
+    *local_agent.REQUIREMENTS,
+    *operation.REQUIREMENTS,
 ]
 
 

@@ -75,13 +75,16 @@ class AgentContext:
         delegate_tools: Mapping[str, Any] | None = None,
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
+        caller: CallContext | None = None,
     ) -> None:
         """Take the options of seed 003; `delegate_tools` has the keys of `configure_…`.
 
+        `caller` is the call that its agents act for: what they do stays within that.
         Raises: InputInvalid for an unknown key of `delegate_tools`.
         """
         self.values: dict[str, Any] = dict(context or {})
         self._parts = parts
+        self._on_behalf_of = caller
         self._layers = Layers(memory=memory_contract, merger=context_merger or overlay)
         self._wanted: str | Mapping[str, Any] = ""
         """How the current agent was asked for: a reload asks the same way."""
@@ -305,11 +308,16 @@ class AgentContext:
         if known is None or known[0] != version or known[1] is not spec:
             scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
             user = parts.registry.user or ""
-            context = CallContext(
-                actor=agent_actor(spec, user), scope=scope, user=user, agent=spec.id
-            )
+            context = self._acting(agent_actor(spec, user), scope, agent=spec.id)
             known = self._authority = (version, spec, context)
         return known[2]
+
+    def _acting(self, actor: Actor, scope: Scope, *, agent: str = "") -> CallContext:
+        """Return a context for an actor, within that of the call this one acts for."""
+        if self._on_behalf_of is not None:
+            return self._on_behalf_of.delegated(actor, scope, agent=agent)
+        user = self._parts.registry.user or ""
+        return CallContext(actor=actor, scope=scope, agent=agent, user=user)
 
     def _drop(self) -> "AgentContext":
         self._dropped = self._runner or self._dropped
@@ -337,11 +345,7 @@ class AgentContext:
         return await resolve_agent(
             snapshot,
             spec_or_id,
-            call=self._caller(
-                lambda: CallContext(
-                    actor=RESOLVER, scope=Scope(), user=self._parts.registry.user or ""
-                )
-            ),
+            call=self._caller(lambda: self._acting(RESOLVER, Scope())),
             is_operators=self._parts.registry.is_operators,
             values=self.values,
         )

@@ -10,7 +10,16 @@ from typing import Any
 
 import msgspec
 
-from micro_agi.messages import CACHE_MARKER, Message, Part, Role, Text, ToolCall
+from micro_agi.messages import (
+    CACHE_MARKER,
+    Document,
+    Image,
+    Message,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+)
 
 MERGING = ("system", "developer", "user", "assistant")
 
@@ -20,6 +29,31 @@ class Prompt:
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self.messages: list[Message] = list(messages)
+
+    @classmethod
+    def with_system(cls, text: str) -> "Prompt":
+        """Return a new prompt that begins with a system message."""
+        return cls().add_system(text)
+
+    @staticmethod
+    def text(text: str) -> Text:
+        """Return a part of text."""
+        return Text(text)
+
+    @staticmethod
+    def image(url: str, mime: str = "") -> Image:
+        """Return an image by its address; `mime` is its media type."""
+        return Image(url=url, mime=mime)
+
+    @staticmethod
+    def image_base64(mime: str, data: str) -> Image:
+        """Return an image by its content."""
+        return Image(data=data, mime=mime)
+
+    @staticmethod
+    def document_base64(mime: str, data: str) -> Document:
+        """Return a document by its content."""
+        return Document(data=data, mime=mime)
 
     def add_system(self, text: str, metadata: dict[str, Any] | None = None) -> "Prompt":
         """Add a system message; an empty text adds nothing."""

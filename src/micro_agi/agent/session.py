@@ -23,6 +23,7 @@ from micro_agi.security.context import CallContext
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import RENEW_S, SessionJournal
 from micro_agi.sessions.recovery import Unfinished
+from micro_agi.sessions.redact import Stream
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller
 
@@ -67,6 +68,7 @@ class Session:
         self._parts = parts
         self._journal = journal
         self._listener: Listener = _ignore
+        self._stream = Stream(journal.redactor)
         self._waiting: list[AnyEvent] = []
         """Applied to the conversation, to be journalled with the next commit."""
         self._running: asyncio.Task[Any] | None = None
@@ -264,7 +266,7 @@ class Session:
             compressor=parts.compressor,
             conversation=self.conversation,
             context=context,
-            limits=parts.limits,
+            limits=parts.limits.of_agent(spec.options),
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
@@ -292,7 +294,7 @@ class Session:
         With `later` they are applied now, and journalled and shown with the next commit: for
         outcomes that nothing but the next step builds on, since a commit is what costs.
         """
-        events = [self._journal.scrubbed(event) for event in events]
+        events = [self._journal.redactor.event(event) for event in events]
         if (watch := self._parts.watch) is not None:
             for event in events:
                 watch(self.id, event)
@@ -315,13 +317,19 @@ class Session:
             self._waiting = [*waiting, *self._waiting]
             raise
         for event in waiting:
-            self._listener(event)
+            self._tell(event)
         for event in events:
             self.conversation.apply(event)
-            self._listener(event)
+            self._tell(event)
 
     def _show(self, event: AnyEvent) -> None:
-        self._listener(self._journal.scrubbed(event))
+        """Show what is not journalled."""
+        self._tell(self._journal.redactor.event(event))
+
+    def _tell(self, event: AnyEvent) -> None:
+        """Hand an event without secrets on; a secret may still be split over two deltas."""
+        for shown in self._stream.shown(event):
+            self._listener(shown)
 
 
 def _ignore(_: AnyEvent) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from micro_agi.errors import EntryInvalid, EntryNotFound
+from micro_agi.registry.door import RESERVED
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import nearest
@@ -138,7 +139,9 @@ def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     """
     if wanted and wanted in snapshot:
         return agent_spec(snapshot.get(wanted))
-    agents = snapshot.find({"meta.type": AGENT_TYPE})
+    # The app's own before those that come with the runtime.
+    found = snapshot.find({"meta.type": AGENT_TYPE})
+    agents = sorted(found, key=lambda e: (e.namespace in RESERVED, e.id))
     for entry in agents:
         if not wanted or wanted == entry.meta.get("name"):
             return agent_spec(entry)

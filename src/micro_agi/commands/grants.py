@@ -13,6 +13,7 @@ from micro_agi.registry.scopes import STATIC
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.policy import parse_policy
 from micro_agi.security.tenancy import GRANTS, is_grants
+from micro_agi.tools.approve import verb
 from micro_agi.values import nearest
 
 
@@ -42,12 +43,15 @@ def _grants(snapshot: Snapshot) -> list[Entry]:
 def _facts(snapshot: Snapshot, entry: Entry) -> dict[str, Any]:
     policy = parse_policy(entry.id, entry.data)
     bound = {c.field: c.value for c in policy.conditions}
+    exact = bound.get("resource")
     tool = str(entry.meta.get("tool") or bound.get("meta.tool") or "any tool")
     return {
         "name": entry.name,
         "tool": tool,
         "agent": str(entry.meta.get("agent") or bound.get("actor.id") or "any agent"),
-        "may": f"{', '.join(policy.actions)} on {', '.join(policy.resources)}",
+        "may": f"{verb(policy.actions[0])} {exact}"
+        if exact
+        else f"{', '.join(policy.actions)} on {', '.join(policy.resources)}",
         "state": _state(snapshot, tool, bound.get("meta.tool_hash")),
     }
 

@@ -238,13 +238,13 @@ class _Turns:
         return type(number) is int and number > 0 and number not in self.outstanding
 
     async def answers(self, wait_ns: int) -> list[msgspec.Raw]:
-        """Return what has finished; in a trial, time passes at once when nothing is in flight."""
+        """Return what has finished; in a trial, time passes at once when no work is awaited."""
         deadline = None
         if wait_ns > 0:
             deadline = asyncio.get_running_loop().time() + wait_ns / NS_PER_S
         if wait_ns > 0 and self._frame.context.trial is not None:
-            if not self.outstanding:
-                return []
+            if self.outstanding.only_news:
+                return await self.outstanding.answers(None, now=True)
             deadline = None
         return await self.outstanding.answers(deadline, now=wait_ns == 0)
 

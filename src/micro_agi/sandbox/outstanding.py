@@ -93,6 +93,7 @@ class Outstanding:
         self._own_place_free = True
         self._turns: deque[asyncio.Future[Release]] = deque()
         self._running: dict[int, asyncio.Task[bytes]] = {}
+        self._news_only: set[int] = set()
         self._finished: dict[int, asyncio.Task[bytes]] = {}
         self._dropped: set[asyncio.Task[bytes]] = set()
         self._news = asyncio.Event()
@@ -104,9 +105,16 @@ class Outstanding:
     def __contains__(self, number: int) -> bool:
         return number in self._running or number in self._finished
 
+    @property
+    def only_news(self) -> bool:
+        """Whether nothing is in flight but calls that wait for news, which may never come."""
+        return not self._finished and self._running.keys() <= self._news_only
+
     def start(self, number: int, call: HostCall, function: HostFunction | None) -> None:
         """Begin a call; its answer will carry `number`."""
         needs = function.needs if function is not None else "slot"
+        if needs == "nothing":
+            self._news_only.add(number)
         task = asyncio.create_task(self._run(call, needs), name=f"host call {call.function}")
         self._running[number] = task
         task.add_done_callback(lambda done: self._note(number, done))
@@ -114,6 +122,7 @@ class Outstanding:
     def drop(self, number: int) -> None:
         """Cancel a call that nobody waits for any more; it will not be answered."""
         self._finished.pop(number, None)
+        self._news_only.discard(number)
         task = self._running.pop(number, None)
         if task is not None:
             task.cancel()
@@ -149,6 +158,7 @@ class Outstanding:
             if answers and size > REPLY_BYTES:
                 break
             del self._finished[number]
+            self._news_only.discard(number)
             answers.append(msgspec.Raw(msgspec.msgpack.encode((number, msgspec.Raw(outcome)))))
         return answers
 

@@ -118,12 +118,17 @@ class ScriptedServer:
         models: Sequence[str | Mapping[str, Any]] = ("scripted-model",),
         key: str = "",
         port: int = 0,
+        vector: Callable[[str], Sequence[float]] | None = None,
     ) -> None:
-        """With `key`, requests without it are answered 401. Port 0 takes a free one."""
+        """With `key`, requests without it are answered 401. Port 0 takes a free one.
+
+        `vector` answers `/v1/embeddings`, last text first: the order is the client's to restore.
+        """
         self._script = script
         self._models = [m if isinstance(m, Mapping) else {"id": m} for m in models]
         self._key = key
         self._port = port
+        self._vector = vector
         self._runner: web.AppRunner | None = None
         self.received: list[Received] = []
         """Every request for a reply, in order."""
@@ -152,6 +157,7 @@ class ScriptedServer:
     async def __aenter__(self) -> "ScriptedServer":
         app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/v1/models", self._list_models)
+        app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_get("/v1beta/models", self._list_models)
         for form in FORMS.values():
             app.router.add_post(form.base + form.path, self._handler(form))
@@ -201,6 +207,20 @@ class ScriptedServer:
             )
         data = [{"object": "model", "owned_by": "script"} | dict(m) for m in self._models]
         return web.json_response({"object": "list", "data": data})
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        body = msgspec.json.decode(raw)
+        self.received.append(Received(request.path, dict(request.headers), body, raw))
+        if self._vector is None:
+            return web.json_response({"error": {"message": "no embeddings here"}}, status=404)
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        items = [
+            {"object": "embedding", "index": n, "embedding": list(self._vector(text))}
+            for n, text in enumerate(texts)
+        ]
+        usage = {"prompt_tokens": sum(map(len, texts)), "total_tokens": sum(map(len, texts))}
+        return web.json_response({"object": "list", "data": items[::-1], "usage": usage})
 
     def _handler(self, form: Form) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -37,6 +37,11 @@ def env_functions(environment: "Environment") -> dict[str, HostFunction]:
     }
 
 
+def _is_secret(variable: Entry) -> bool:
+    named = SECRET.search(_public_name(variable).upper()) is not None
+    return variable.meta.get("secret") is True or named
+
+
 def is_declared(snapshot: Snapshot, name: str) -> bool:
     """Whether the operator declared a variable of this public name."""
     return next(iter(snapshot.indexed("variable", name)), None) is not None
@@ -74,9 +79,15 @@ class Environment:
         if variable is None or _denied(context, "get", {variable.id, name}):
             return ""
         value = self._value(variable)
-        if value and (variable.meta.get("secret") is True or SECRET.search(name.upper())):
+        if value and _is_secret(variable):
             self._hide(Secret(value))
         return value
+
+    def hide_secrets(self) -> None:
+        """Have the values of all secret variables hidden, before anybody has read one."""
+        for variable in self._variables():
+            if _is_secret(variable) and (value := self._value(variable)):
+                self._hide(Secret(value))
 
     async def get(self, call: HostCall) -> Any:
         name = str(call.argument(0))

@@ -21,6 +21,7 @@ from micro_agi.llm.providers.parts import (
     effort,
     image_url,
     is_reasoning,
+    json_schema,
     leading_system,
     max_tokens,
     schema_of,
@@ -117,6 +118,7 @@ def tail(request: ModelRequest) -> bytes:
         "reasoning_effort": effort(request, EFFORTS),
         "tool_choice": _choice(request),
         "parallel_tool_calls": _parallel(request),
+        "response_format": _format(request),
         "user": request.options.user or None,
         **{name: request.model.options.get(name) for name in FORWARDED},
     }
@@ -148,6 +150,11 @@ def _choice(request: ModelRequest) -> Any:
         return None
     mode, name = choice
     return {"type": "function", "function": {"name": name}} if name else mode
+
+
+def _format(request: ModelRequest) -> Any:
+    described = json_schema(request)
+    return {"type": "json_schema", "json_schema": described} if described else None
 
 
 def _parallel(request: ModelRequest) -> Any:

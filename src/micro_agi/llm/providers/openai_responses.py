@@ -20,6 +20,7 @@ from micro_agi.llm.providers.parts import (
     effort,
     image_url,
     is_reasoning,
+    json_schema,
     leading_system,
     max_tokens,
     schema_of,
@@ -145,6 +146,9 @@ def tail(request: ModelRequest) -> bytes:
         "parallel_tool_calls": card.get("parallel_tool_calls") if request.tools else None,
         "user": request.options.user or None,
     }
+    described = json_schema(request)
+    if described is not None:
+        options["text"] = {"format": {"type": "json_schema", **described}}
     options = {name: value for name, value in options.items() if value is not None}
     options |= as_object(card.get("extra_body"))
     return b"]," + to_json(options)[1:] if options else b"]}"

@@ -11,9 +11,10 @@ import msgspec
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.failure import ProviderError, classify, is_final, provider_error
 from micro_agi.llm.request import ModelRequest, ProviderAccess
+from micro_agi.llm.structured import is_strict
 from micro_agi.messages import Image, ToolCall, ToolSpec
 from micro_agi.net.client import Headers
-from micro_agi.values import as_object, nearest
+from micro_agi.values import as_object, content_hash, nearest
 
 SYSTEM_ROLES = ("system", "developer")
 # Some local servers number the calls of each reply from 0. Ids are keys of the journal,
@@ -143,6 +144,15 @@ def tool_choice(request: ModelRequest) -> tuple[str, str] | None:
             fix=f"use auto, any, none, or one of: {', '.join(nearest(wanted, names) or names[:8])}",
         )
     return ("function", wanted)
+
+
+def json_schema(request: ModelRequest) -> dict[str, Any] | None:
+    """Return the wanted schema of the answer, for models that say they can keep to one."""
+    schema = request.options.schema
+    if schema is None or "structured_output" not in request.model.capabilities:
+        return None
+    name = "schema_" + content_hash(schema)[:16]
+    return {"name": name, "schema": dict(schema), "strict": is_strict(schema)}
 
 
 class OpenAiDialect:

@@ -20,6 +20,8 @@ from typing import Any, Protocol
 import msgspec
 
 from micro_agi.errors import LimitReached
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.embed import Reach, Status, status_at
 from micro_agi.llm.failure import ProviderError, error_type, provider_error
 from micro_agi.llm.request import (
     ModelRequest,
@@ -96,6 +98,7 @@ class Service:
         title: str = "",
         key_name: str = "",
         needs_key: bool = False,
+        models_path: str = "/models",
     ) -> None:
         """Make a provider; `dialect` says which one a request is for.
 
@@ -106,6 +109,7 @@ class Service:
         self._title = title
         self._key_name = key_name
         self._needs_key = needs_key
+        self._models_path = models_path
 
     def prepare(self, request: ModelRequest) -> PreparedRequest:
         """Build the exact request; see `request.Provider`."""
@@ -141,6 +145,20 @@ class Service:
                 incoming = dialect.reply(prepared.request, where)
                 await _read(streamed, incoming, on_event, where)
                 return _with_request_id(incoming.reply(), streamed)
+
+    def reach(self, card: ModelCard) -> Reach:
+        """Return how to reach the service with a request that is no step of a model."""
+        request = ModelRequest(model=card, system="", messages=())
+        headers = self._headers(request, self._dialect(request))
+        return Reach(
+            base_url=self._access.base_url.rstrip("/"),
+            headers=[h for h in headers if h[0] != "Accept"],
+            where=self._where(request),
+        )
+
+    async def status(self, client: Client, card: ModelCard) -> Status:
+        """Say whether the service answers; see `embed.Checkable`."""
+        return await status_at(client, self.reach(card), self._models_path)
 
     def _where(self, request: ModelRequest) -> str:
         return f"{request.model.name} at {self._access.base_url}"

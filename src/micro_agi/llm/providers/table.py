@@ -70,6 +70,7 @@ def _service(access: ProviderAccess, dialect: Dialect, facts: ProviderFacts) -> 
         title=facts.title,
         key_name=facts.keys[0],
         needs_key=access.base_url.rstrip("/") == facts.url,
+        models_path=facts.models_path,
     )
 
 

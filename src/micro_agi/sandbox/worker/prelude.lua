@@ -118,6 +118,7 @@ core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
 base.channel = freeze(settings["module.channel"](core))
 settings["module.timers"](core)
+settings["module.news"](core)
 if settings.libraries then
   core.regexp = settings["module.text_regexp"](core)
   core.diff = settings["module.text_diff"](core)
@@ -128,7 +129,7 @@ if settings.libraries then
 end
 base.os = freeze(settings["module.os"](core))
 local LIBRARIES = {}
-local NAMES = "json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract"
+local NAMES = "json base64 hash uuid time url http_client logger registry security funcs ctx env store events contract llm agents"
 if settings.libraries then NAMES = NAMES .. " text yaml crypto expr" end
 for name in string.gmatch(NAMES, "%S+") do
   LIBRARIES[name] = freeze(settings["module." .. name](core))
@@ -138,11 +139,7 @@ end
 core.yaml = core.yaml or { encode = core.needs_libraries, decode = core.needs_libraries }
 base.payload = freeze(settings["module.payload"](core))
 
-local function absent(name)
-  local why = core.not_yet(name)
-  return setmetatable({}, { __index = why, __newindex = why, __metatable = false })
-end
-for _, name in next, { "process" } do base[name] = absent(name) end
+base.process = freeze(settings["module.process"](core))
 
 --------------------------------------------------------------------------------------- units
 local units = {} -- by the number that the parent gave them in this worker
