@@ -5,7 +5,7 @@ spans are made from the events of a session as they are committed, which holds n
 around the host functions. Texts, arguments and results are left out unless `content` is set.
 
 Source: OpenTelemetry semantic conventions for generative AI (spans `invoke_agent`, `chat`,
-`execute_tool`); DESIGN 13, 14; decisions/0045-spans-from-events.md.
+`execute_tool`); DESIGN 13, 14; decisions/0043-spans-from-events.md.
 """
 
 import time

@@ -2,7 +2,7 @@
 
 A view of the one registry, with its doors, for everything that lists, reads or compiles on
 behalf of a user: whatever takes a registry takes a view. What stands in another user's
-namespaces is not there, neither now nor in history. Source: decisions/0044-users.md.
+namespaces is not there, neither now nor in history. Source: decisions/0042-users.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,7 @@ tools, `app.grants.<user>` for the answers that the user gave, `app.users.<user>
 that lets the user's agents write. `app.generated` and `app.grants` themselves belong to whoever
 works without a user. Nothing here matches patterns: `al` has no part in what is `alice`'s.
 
-Source: DESIGN 6; decisions/0044-users.md.
+Source: DESIGN 6; decisions/0042-users.md.
 """
 
 import re
