@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import agents, agents_lua, local_agent, micro_agi, providers, sessions
+from tests.requirements import (
+    agents,
+    agents_lua,
+    local_agent,
+    micro_agi,
+    operation,
+    providers,
+    sessions,
+)
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
@@ -16,6 +24,7 @@ REQUIREMENTS = [
     *agents.REQUIREMENTS,
     *agents_lua.REQUIREMENTS,
     *local_agent.REQUIREMENTS,
+    *operation.REQUIREMENTS,
 ]
 
 

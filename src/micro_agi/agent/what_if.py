@@ -31,7 +31,8 @@ from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Scope
 from micro_agi.sessions.journal import Recorded
 from micro_agi.tools.call import ToolCaller, as_text, failed_call
-from micro_agi.tools.functions import IN_THE_SANDBOX, Functions
+from micro_agi.tools.effects import IN_THE_SANDBOX
+from micro_agi.tools.functions import Functions
 from micro_agi.tools.resolve import tool_spec
 from micro_agi.tools.results import Results
 

@@ -61,7 +61,7 @@ class Results:
         Raises: EntryNotFound for a handle that nothing of this session has.
         """
         handle = str(arguments.get("handle", "")).lower()
-        session = None if context.root else context.session
+        session = None if context.root and not context.user else owner(context)
         body = None
         if len(handle) >= blobs.HANDLE_CHARS:
             body = await self._database.read(lambda db: blobs.get(db, handle, session=session))
@@ -80,6 +80,11 @@ class Results:
         after = offset + len(page)
         rest = {"next_offset": after} if after < len(text) else {}
         return {"text": page, "offset": offset, "total_chars": len(text), **rest}
+
+
+def owner(context: CallContext) -> str:
+    """Return whom a stored text belongs to: a session, else a user's calls outside of any."""
+    return context.session or (f"{context.user}/" if context.user else "")
 
 
 def shortened(text: str, limit_bytes: int) -> str:
