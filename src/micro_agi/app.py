@@ -573,7 +573,6 @@ class Runtime:
             entry=entry,
             version=version,
             functions=self.functions,
-            pool=self.pool,
             caller=self.caller,
             results=self.results,
         )

@@ -29,7 +29,7 @@ from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.request import ModelRequest, Reply
 from micro_agi.messages import Compacted, Message, Text, Usage
 from micro_agi.sessions.conversation import SUMMARY_TITLE, Conversation
-from micro_agi.store.blobs import HANDLE_CHARS
+from micro_agi.tools.results import HANDLE_CHARS
 
 KEPT_MESSAGES = 8
 """Newest messages of a running turn that stay as they are."""

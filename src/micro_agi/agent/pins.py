@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from micro_agi.agent.facts import lost
 from micro_agi.messages import Compacted, Message
 from micro_agi.sessions.conversation import SUMMARY_TITLE
-from micro_agi.store.blobs import HANDLE_CHARS
+from micro_agi.tools.results import HANDLE_CHARS
 
 SAID = "The user's own words before this, oldest first:"
 TASKS = "Open tasks:"

@@ -25,7 +25,6 @@ from micro_agi.messages import (
 )
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import History
-from micro_agi.sandbox.pool import Pool
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Scope
@@ -94,7 +93,6 @@ class OtherVersion:
     entry: Entry
     version: int
     functions: Functions
-    pool: Pool
     caller: ToolCaller
     results: Results
 
@@ -157,11 +155,8 @@ class OtherVersion:
         printed: list[str] = []
         try:
             self.caller.schemas.validate(tool_spec(self.entry), started.arguments)
-            value = await self.pool.call(
-                self.functions.draft_unit(self.entry),
-                [started.arguments],
-                context=context,
-                printed=printed.append,
+            value = await self.functions.tried(
+                self.entry, [started.arguments], context, printed=printed.append
             )
         except MicroAgiError as error:
             call = ToolCall(id=started.call_id, name=started.name, arguments="")

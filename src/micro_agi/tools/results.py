@@ -16,6 +16,7 @@ from micro_agi.security.context import CallContext
 from micro_agi.store import blobs
 from micro_agi.store.database import Database
 
+HANDLE_CHARS = blobs.HANDLE_CHARS
 PAGE_CHARS = 8000
 MARK = "result_handle"
 READ_RESULT = "system:read_result"
@@ -63,13 +64,13 @@ class Results:
         handle = str(arguments.get("handle", "")).lower()
         session = None if context.root and not context.user else owner(context)
         body = None
-        if len(handle) >= blobs.HANDLE_CHARS:
+        if len(handle) >= HANDLE_CHARS:
             body = await self._database.read(lambda db: blobs.get(db, handle, session=session))
         if body is None:
             raise EntryNotFound(
                 f"nothing is stored in this session under the handle `{handle}`",
                 where=context.tool or READ_RESULT,
-                fix=f"use the {blobs.HANDLE_CHARS} digits exactly as they were shown",
+                fix=f"use the {HANDLE_CHARS} digits exactly as they were shown",
             )
         text = body.decode()
         wanted = str(arguments.get("find") or "")
@@ -93,7 +94,7 @@ def shortened(text: str, limit_bytes: int) -> str:
     keep = limit_bytes // 2
     head = body[:keep].decode(errors="ignore")
     tail = body[-keep // 2 :].decode(errors="ignore")
-    handle = blobs.blob_hash(body)[: blobs.HANDLE_CHARS]
+    handle = blobs.blob_hash(body)[:HANDLE_CHARS]
     note = (
         f"\n… [{len(body)} bytes in all; {MARK} {handle}: "
         f"read_result with this handle gives any part] …\n"
