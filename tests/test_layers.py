@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "memory": {"store", "search"},
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
     "local": {"registry", "security", "sandbox", "store", "search", "net", "memory"},
-    "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "agent": {"registry", "security", "tools", "llm", "sessions", "toolcalls"},
     "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
