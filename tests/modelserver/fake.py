@@ -60,7 +60,7 @@ class FakeEngine:
         """Tokens of each prompt that were computed."""
         self.batches: list[int] = []
         """How many sequences got a token together."""
-        self.finished: list[FakeRun] = []
+        self.ended: list[FakeRun] = []
         self.fails = False
 
     def render(self, messages: Sequence[Wire], tools: Sequence[Wire], *, reply: bool = True) -> str:
@@ -121,7 +121,7 @@ class FakeEngine:
         return tokens
 
     def finish(self, run: FakeRun) -> None:
-        self.finished.append(run)
+        self.ended.append(run)
         tokens = [*run.prompt, *run.written[:-1]]
         if run.ready:
             self._prefixes.keep(Kept(tokens=tokens, prompt=len(run.prompt), size=1, state=None))

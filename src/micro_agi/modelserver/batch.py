@@ -21,7 +21,7 @@ SHORT = 256
 """Tokens below which a difference in length does not count."""
 
 
-class Sequence_:  # noqa: N801 - `Sequence` is a type of everyday use
+class TokenRun:
     """One sequence: see `engine.Run`."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Sequence_:  # noqa: N801 - `Sequence` is a type of everyday use
 class Batch:
     """Some sequences with one cache for all of them."""
 
-    def __init__(self, runs: Sequence[Sequence_], cache: DynamicCache) -> None:
+    def __init__(self, runs: Sequence[TokenRun], cache: DynamicCache) -> None:
         """Move the sequences' caches into `cache`, which is empty."""
         self.runs = list(runs)
         self.cache = cache
@@ -63,9 +63,7 @@ class Batch:
         for index in range(len(runs[0].cache.layers)):
             layers = [run.cache.layers[index] for run in runs]
             keys, values = (
-                torch.cat(
-                    [_padded(getattr(layer, name), longest) for layer in layers]
-                )
+                torch.cat([_padded(getattr(layer, name), longest) for layer in layers])
                 for name in ("keys", "values")
             )
             cache.update(keys, values, index)
@@ -109,7 +107,7 @@ class Batches:
         self._possible = croppable(new_cache())
         self._batches: list[Batch] = []
 
-    def groups(self, runs: Sequence[Sequence_]) -> Iterator[list[Sequence_]]:
+    def groups(self, runs: Sequence[TokenRun]) -> Iterator[list[TokenRun]]:
         """Split sequences into those that are computed together; batches of others end."""
         if not self._possible:
             groups = [[run] for run in runs]
@@ -127,7 +125,7 @@ class Batches:
             self._end(batch)
         yield from groups
 
-    def of(self, group: Sequence[Sequence_]) -> Batch:
+    def of(self, group: Sequence[TokenRun]) -> Batch:
         """Return the batch of these sequences; its rows are in the order of its `runs`."""
         members = {id(run) for run in group}
         for batch in self._batches:
@@ -137,7 +135,7 @@ class Batches:
         self._batches.append(batch)
         return batch
 
-    def release(self, run: Sequence_) -> None:
+    def release(self, run: TokenRun) -> None:
         """Take a sequence out of its batch, so that its cache is its own."""
         for batch in [b for b in self._batches if run in b.runs]:
             self._end(batch)

@@ -36,7 +36,16 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True,),
 }
 """What happens anyway; any other value of these is refused."""
-_COMMON = ("model", "stream", "stream_options", "temperature", "top_p", "max_tokens", "stop", "seed")
+_COMMON = (
+    "model",
+    "stream",
+    "stream_options",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "stop",
+    "seed",
+)
 _CHAT = (*_COMMON, "messages", "tools", "tool_choice", "max_completion_tokens", "reasoning_effort")
 _COMPLETION = (*_COMMON, "prompt")
 _ROLES: Mapping[str, Role] = {
@@ -132,7 +141,9 @@ def _object(body: bytes, known: Sequence[str]) -> dict[str, Any]:
     for name, value in given.items():
         if name in _ONLY:
             if value is not None and value not in _ONLY[name]:
-                raise _wrong(name, value, f"leave it out: only {_shown(_ONLY[name][0])} is possible")
+                raise _wrong(
+                    name, value, f"leave it out: only {_shown(_ONLY[name][0])} is possible"
+                )
         elif name not in known and name not in _IGNORED:
             near = nearest(name, known) or list(known)
             raise InputInvalid(
@@ -154,9 +165,13 @@ def _limits(given: Mapping[str, Any], *, cap: Any = None) -> Limits:
     if not isinstance(model, str) or not model:
         raise _wrong("model", model, "name the model; `GET /v1/models` lists it")
     options = as_object(given.get("stream_options"))
-    name, most = ("max_tokens", given.get("max_tokens")) if cap is None else (
-        "max_completion_tokens",
-        cap,
+    name, most = (
+        ("max_tokens", given.get("max_tokens"))
+        if cap is None
+        else (
+            "max_completion_tokens",
+            cap,
+        )
     )
     return Limits(
         model=model,

@@ -54,7 +54,7 @@ class Parser(Protocol):
 
 
 class Engine(Protocol):
-    """A model with its tokenizer."""
+    """A model with its tokenizer; it takes only runs that it started itself."""
 
     @property
     def name(self) -> str:
@@ -106,14 +106,14 @@ class Engine(Protocol):
         """Begin a sequence, from the kept prefix that has most in common with it."""
         ...
 
-    def prefill(self, run: Run) -> None:
+    def prefill(self, run: Any) -> None:
         """Compute the next piece of a prompt: short enough for others to wait for."""
         ...
 
-    def step(self, runs: Sequence[Run]) -> list[int]:
+    def step(self, runs: Sequence[Any]) -> list[int]:
         """Return the next token of each run, all of which are `ready`."""
         ...
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Any) -> None:
         """End a sequence, whether or not it is complete, and keep what was computed of it."""
         ...

@@ -110,11 +110,15 @@ class Generations:
             self._waiting.append(job)
             self._changed.notify()
 
-    @property
-    def load(self) -> tuple[int, int]:
-        """How many sequences are in service, and how many wait."""
+    def load(self) -> dict[str, int]:
+        """Return how many are in service, how many wait, and how many of both have left."""
         with self._changed:
-            return len(self._served), len(self._waiting)
+            jobs = [*self._served, *self._waiting]
+            return {
+                "serving": len(self._served),
+                "waiting": len(self._waiting),
+                "leaving": sum(job.cancelled for job in jobs),
+            }
 
     def _work(self) -> None:
         while self._admit():

@@ -2,7 +2,7 @@
 
 Only weights as safetensors are loaded, and no code that comes with a model runs: both other
 ways hand the machine to whoever wrote the model. Nothing is fetched unless asked for.
-Torch takes seconds to import, so this module is imported when a model is loaded.
+Torch takes seconds to import, and is an extra: only the command imports this module.
 """
 
 import time
@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+
 from micro_agi.errors import InputInvalid, LimitReached
 from micro_agi.modelserver.transformers_engine import TransformersEngine
 
-INSTALL = "pip install 'micro-agi[models]'"
 _FETCHED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -46,7 +51,8 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
     Raises: InputInvalid when there is no such model or it cannot be loaded, LimitReached when
     it does not fit into the memory that is free.
     """
-    torch, transformers = _libraries()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = _folder(model, download=options.download)
@@ -60,9 +66,9 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
     started = time.monotonic()
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        device = _device(torch, options.device)
-        dtype = _dtype(torch, options.dtype)
-        _check_fits(torch, model, size, config, device, dtype)
+        device = _device(options.device)
+        dtype = _dtype(options.dtype)
+        _check_fits(model, size, config, device, dtype)
         notice(f"loading {model}: {_gigabytes(size)} of weights, on {device}")
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         network = transformers.AutoModelForCausalLM.from_pretrained(
@@ -71,7 +77,7 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
         network = network.to(device).eval()
     except torch.OutOfMemoryError as error:
         raise _does_not_fit(model, f"its weights take {_gigabytes(size)}", device) from error
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputInvalid(
             f"`{model}` cannot be loaded: {said}"[:500],
@@ -79,7 +85,7 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
             fix="use a model for text generation whose files are complete",
         ) from error
     if tokenizer.chat_template is None:
-        notice("the model has no chat template: /v1/chat/completions will refuse; it is a base model")
+        notice("it has no chat template: only /v1/completions will work")
     engine = TransformersEngine(
         network,
         tokenizer,
@@ -91,21 +97,6 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
     about = f"{str(network.dtype).removeprefix('torch.')}, window {engine.window} tokens"
     notice(f"loaded in {took:.1f} s: {about}, {torch.get_num_threads()} threads")
     return engine
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise InputInvalid(
-            f"the model server needs a package that is not installed: {error.name or error}",
-            where="the extra `models`",
-            fix=f"run `{INSTALL}`",
-        ) from error
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    return torch, transformers
 
 
 def _folder(model: str, *, download: bool) -> Path:
@@ -123,9 +114,6 @@ def _folder(model: str, *, download: bool) -> Path:
         raise InputInvalid(
             f"there is no folder `{model}`", where=str(path.absolute()), fix="check the path"
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
         found = snapshot_download(
             model, allow_patterns=list(_FETCHED), local_files_only=not download
@@ -150,7 +138,7 @@ def _folder(model: str, *, download: bool) -> Path:
     return Path(found)
 
 
-def _device(torch: Any, wanted: str) -> str:
+def _device(wanted: str) -> str:
     if not wanted:
         if torch.cuda.is_available():
             return "cuda"
@@ -164,7 +152,7 @@ def _device(torch: Any, wanted: str) -> str:
     return wanted
 
 
-def _dtype(torch: Any, wanted: str) -> Any:
+def _dtype(wanted: str) -> Any:
     if not wanted:
         return "auto"
     if wanted not in _DTYPES:
@@ -174,9 +162,7 @@ def _dtype(torch: Any, wanted: str) -> Any:
     return getattr(torch, wanted)
 
 
-def _check_fits(
-    torch: Any, model: str, size: int, config: Any, device: str, dtype: Any
-) -> None:
+def _check_fits(model: str, size: int, config: Any, device: str, dtype: Any) -> None:
     """Refuse weights that are larger than the memory that is free, before anything is read."""
     stored = getattr(config, "dtype", None)
     if dtype != "auto" and isinstance(stored, torch.dtype):

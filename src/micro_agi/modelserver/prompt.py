@@ -137,8 +137,8 @@ def _learn(engine: Engine) -> tuple[bool, Notation]:
     schema = {"type": "object", "properties": {_KEY: {"type": "string"}}}
     tools = [tool_wire(ToolSpec(id=_NAME, name=_NAME, description="", schema=schema))]
     user = {"role": "user", "content": "?"}
-    call = {"id": "call00000", "type": "function"}
-    call |= {"function": {"name": _NAME, "arguments": {_KEY: "?"}}}
+    function = {"name": _NAME, "arguments": {_KEY: "?"}}
+    call = {"id": "call00000", "type": "function", "function": function}
     try:
         asked = engine.render([user], tools)
         if _NAME not in asked:

@@ -149,12 +149,13 @@ class PlainParser:
     def __init__(
         self, tools: Sequence[ToolSpec], notation: Notation, *, opening: str = "", thinks: bool
     ) -> None:
-        """`opening` is what was written of the reply for the model, `thinks` that it opens thinking."""
+        """`opening` is the start that was written for the model, `thinks` that it is thinking."""
         self._tools = {tool.name: tool for tool in tools}
         self._notation = notation
         self._held = Held(self._tools) if tools else None
         self._state: Literal["start", "thinking", "text"] = "thinking" if thinks else "start"
         self._waiting = ""
+        self._trim = False
         self._text = ""
         self._undecided = ""
         self._forced = bool(opening)
@@ -173,7 +174,7 @@ class PlainParser:
     def feed(self, text: str) -> list[Piece]:
         """Take the next text and return what may be shown."""
         if self._state == "text":
-            return self._show(text)
+            return self._show(self._trimmed(text))
         self._waiting += text
         if self._state == "start":
             start = self._waiting.lstrip()
@@ -181,11 +182,14 @@ class PlainParser:
                 return []
             if not start.startswith(_THINK):
                 return self._to_text(self._waiting)
-            self._state, self._waiting = "thinking", start.removeprefix(_THINK).lstrip("\n")
+            self._state, self._waiting = "thinking", start.removeprefix(_THINK)
+            self._trim = True
+        self._waiting = self._trimmed(self._waiting)
         thought, tag, rest = self._waiting.partition(_THOUGHT)
         if tag:
             shown: list[Piece] = [("thinking", thought.rstrip())] if thought.strip() else []
-            return shown + self._to_text(rest.lstrip("\n"))
+            self._trim = True
+            return shown + self._to_text(rest)
         # The end of what is there may be the start of the tag, with its line break.
         keep = thought.rfind("<") if _THOUGHT.startswith(thought[thought.rfind("<") :]) else -1
         until = len(thought[:keep].rstrip()) if keep >= 0 else len(thought.rstrip())
@@ -221,12 +225,21 @@ class PlainParser:
 
     def _to_text(self, text: str) -> list[Piece]:
         self._state, self._waiting = "text", ""
-        return self._show(text) if text else []
+        return self._show(self._trimmed(text))
+
+    def _trimmed(self, text: str) -> str:
+        """Leave out the line breaks between a tag and what follows it."""
+        if self._trim:
+            text = text.lstrip("\n")
+            self._trim = not text
+        return text
 
     def _show(self, text: str) -> list[Piece]:
+        if not text:
+            return []
         self._text += text
         if self._held is None:
-            return [("content", text)] if text else []
+            return [("content", text)]
         self._undecided += text
         if not self._notation.is_tag and self._may_be_foreign():
             return []

@@ -33,9 +33,7 @@ class Sampler:
 
     def __init__(self, sampling: Sampling, defaults: Defaults, device: torch.device) -> None:
         given = sampling
-        self._temperature = (
-            defaults.temperature if given.temperature is None else given.temperature
-        )
+        self._temperature = defaults.temperature if given.temperature is None else given.temperature
         self._top_p = defaults.top_p if given.top_p is None else given.top_p
         self._top_k = defaults.top_k
         self._random = torch.Generator(device=device)

@@ -106,8 +106,7 @@ class Server:
             self._generations.close()
 
     async def _health(self, request: Request) -> Response:
-        served, waiting = self._generations.load
-        return _json({"status": "ok", "ready": True, "serving": served, "waiting": waiting})
+        return _json({"status": "ok", **self._generations.load()})
 
     async def _models(self, request: Request) -> Response:
         return _json({"object": "list", "data": [self._facts()]})

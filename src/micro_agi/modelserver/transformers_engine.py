@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from micro_agi.errors import InputInvalid
-from micro_agi.modelserver.batch import Batches, Sequence_, croppable, cut, cut_copy, size_of
+from micro_agi.modelserver.batch import Batches, TokenRun, croppable, cut, cut_copy, size_of
 from micro_agi.modelserver.engine import Parser, Sampling, Wire
 from micro_agi.modelserver.prefixes import Kept, Prefixes
 from micro_agi.modelserver.sampler import Defaults, Sampler
@@ -40,7 +40,7 @@ class TransformersEngine:
         self.name = name
         config = network.config.get_text_config(decoder=True)
         made_for = getattr(config, "max_position_embeddings", 0) or tokenizer.model_max_length
-        most = made_for if made_for < _ENDLESS * 16 else _ENDLESS
+        most = made_for if made_for < _ENDLESS else _ENDLESS
         self.window = min(window, most) if window else most
         generation = network.generation_config
         ends = generation.eos_token_id
@@ -60,7 +60,12 @@ class TransformersEngine:
     def prompt(self, messages: Sequence[Wire], tools: Sequence[Wire]) -> list[int]:
         """See `Engine`."""
         made = self._template(
-            messages, tools, reply=True, tokenize=True, return_dict=True, sanitize_control_tokens=True
+            messages,
+            tools,
+            reply=True,
+            tokenize=True,
+            return_dict=True,
+            sanitize_control_tokens=True,
         )
         return list(made["input_ids"])
 
@@ -103,14 +108,13 @@ class TransformersEngine:
         made = self._tokenizer.get_response_parser(prefix=prompt, tools=list(tools) or None)
         return TemplateParser(made)
 
-    def start(self, prompt: Sequence[int], sampling: Sampling) -> Sequence_:
+    def start(self, prompt: Sequence[int], sampling: Sampling) -> TokenRun:
         """See `Engine`."""
         cache, cached = self._from_kept(prompt)
         sampler = Sampler(sampling, self._defaults, self._network.device)
-        return Sequence_(prompt, cache, cached, sampler)
+        return TokenRun(prompt, cache, cached, sampler)
 
-    @torch.inference_mode()
-    def prefill(self, run: Sequence_) -> None:
+    def prefill(self, run: TokenRun) -> None:
         """See `Engine`."""
         piece = run.tokens[run.computed : run.computed + self._piece]
         started = time.monotonic()
@@ -123,18 +127,16 @@ class TransformersEngine:
             factor = 2 if took < PIECE_S[0] else 0.5 if took > PIECE_S[1] else 1
             self._piece = int(min(max(self._piece * factor, SHORTEST_PIECE), LONGEST_PIECE))
 
-    @torch.inference_mode()
-    def step(self, runs: Sequence[Sequence_]) -> list[int]:
+    def step(self, runs: Sequence[TokenRun]) -> list[int]:
         """See `Engine`."""
-        going = [run for run in runs if run.logits is None]
-        for group in self._batches.groups(going):
-            rows = self._group(group)
-            for run, row in rows:
-                run.computed += 1
-                run.logits = row
-        return [run.next() for run in runs]
+        with torch.inference_mode():
+            for group in self._batches.groups([run for run in runs if run.logits is None]):
+                for run, logits in self._group(group):
+                    run.computed += 1
+                    run.logits = logits
+            return [run.next() for run in runs]
 
-    def _group(self, group: Sequence[Sequence_]) -> Iterable[tuple[Sequence_, torch.Tensor]]:
+    def _group(self, group: Sequence[TokenRun]) -> Iterable[tuple[TokenRun, torch.Tensor]]:
         if len(group) == 1:
             return zip(group, self._forward([group[0].tokens[-1:]], group[0].cache), strict=True)
         batch = self._batches.of(group)
@@ -146,7 +148,7 @@ class TransformersEngine:
         )
         return zip(batch.runs, rows, strict=True)
 
-    def finish(self, run: Sequence_) -> None:
+    def finish(self, run: TokenRun) -> None:
         """See `Engine`."""
         self._batches.release(run)
         tokens = run.tokens[: run.computed]
@@ -174,8 +176,12 @@ class TransformersEngine:
         self, tokens: list[list[int]], cache: DynamicCache, **options: Any
     ) -> torch.Tensor:
         """Return the logits behind the last token of each row, and fill the cache."""
-        ids = torch.tensor(tokens, device=self._network.device)
-        made: Mapping[str, Any] = self._network(
-            input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only, **options
-        )
-        return made["logits"][:, -1]
+        with torch.inference_mode():
+            made: Mapping[str, Any] = self._network(
+                input_ids=torch.tensor(tokens, device=self._network.device),
+                past_key_values=cache,
+                use_cache=True,
+                **self._last_only,
+                **options,
+            )
+            return made["logits"][:, -1]

@@ -30,7 +30,8 @@ class ReplyWire:
 
     def __init__(self, model: str, kind: Literal["chat", "completion"]) -> None:
         self._chat = kind == "chat"
-        prefix, name = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
+        name = "chat.completion" if self._chat else "text_completion"
+        prefix = "chatcmpl" if self._chat else "cmpl"
         self._head = {
             "id": f"{prefix}-{uuid.uuid4().hex[:24]}",
             "object": name,
@@ -73,7 +74,10 @@ class ReplyWire:
         if self._chat:
             said: dict[str, Any] = {"role": "assistant", "content": text}
             if calls:
-                said |= {"content": text or None, "tool_calls": [_call(call) for call in calls]}
+                said |= {
+                    "content": text.strip() or None,
+                    "tool_calls": [_call(call) for call in calls],
+                }
             if thinking:
                 said["reasoning_content"] = thinking
             choice = {"index": 0, "message": said, "finish_reason": reason, "logprobs": None}
