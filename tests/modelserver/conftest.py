@@ -45,11 +45,16 @@ def play() -> Callable[..., Any]:
     def play(engine: FakeEngine, scenario: Scenario, **options: Any) -> Any:
         async def main() -> Any:
             server = Server(engine, Secret(TOKEN), **options)
-            async with serving(server, listen("127.0.0.1", 0)) as address:
-                async with openai.AsyncOpenAI(
+            async with (
+                serving(server, listen("127.0.0.1", 0)) as address,
+                openai.AsyncOpenAI(
                     api_key=TOKEN, base_url=address, max_retries=0, timeout=20
-                ) as client:
-                    return await scenario(Served(engine, client, address))
+                ) as client,
+            ):
+                try:
+                    return await asyncio.wait_for(scenario(Served(engine, client, address)), 20)
+                finally:
+                    engine.open_the_gate()
 
         return asyncio.run(main())
 

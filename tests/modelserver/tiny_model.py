@@ -28,12 +28,12 @@ TEMPLATE = """\
 MARKS = ("<|im_start|>", "<|im_end|>", "<pad>")
 WINDOW = 8192
 NOT_LEARNT = -100
-GOOD = 0.002
-"""A loss at which the likeliest token is the right one."""
+GOOD = 0.01
+"""A loss below which it is worth looking whether every token is right."""
 
 
-def make(folder: Path, talks: Sequence[dict[str, Any]], *, seconds: float) -> float:
-    """Train on whole conversations (`messages`, `tools`) and save; return the last loss.
+def make(folder: Path, talks: Sequence[dict[str, Any]], *, seconds: float) -> bool:
+    """Train on whole conversations (`messages`, `tools`) and save; return whether they are known.
 
     `seconds` of the processor's time are the most that it takes.
     """
@@ -53,10 +53,10 @@ def make(folder: Path, talks: Sequence[dict[str, Any]], *, seconds: float) -> fl
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    loss = _train(network, examples, seconds)
+    known = _train(network, examples, seconds)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return loss
+    return known
 
 
 def _tokenizer(corpus: str) -> PreTrainedTokenizerFast:
@@ -104,24 +104,43 @@ def _example(tokenizer: Any, talk: dict[str, Any]) -> tuple[list[int], list[int]
     return tokens, labels
 
 
-def _train(network: Any, examples: list[tuple[list[int], list[int]]], seconds: float) -> float:
+def _train(network: Any, examples: list[tuple[list[int], list[int]]], seconds: float) -> bool:
     # One thread: on a busy machine several wait for each other in busy loops.
     torch.set_num_threads(1)
     until = time.process_time() + seconds
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, betas=(0.9, 0.95))
     worst = 9.0
-    while time.process_time() < until and worst > GOOD:
-        for group in optimizer.param_groups:
-            group["lr"] = 3e-3 if worst > 0.3 else 1e-3
+    while time.process_time() < until:
+        rate = 3e-3 if worst > 0.3 else 1e-3 if worst > 0.03 else 2e-4
         worst = 0.0
         for tokens, labels in examples:
-            wanted = torch.tensor(labels)
-            learnt = (wanted != NOT_LEARNT).nonzero()[:, 0]
-            made = network(input_ids=torch.tensor([tokens]), logits_to_keep=learnt - 1)
-            loss = torch.nn.functional.cross_entropy(made.logits[0], wanted[learnt])
+            optimizer.param_groups[0]["lr"] = rate
+            made, wanted = _learnt(network, tokens, labels)
+            loss = torch.nn.functional.cross_entropy(made, wanted)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             worst = max(worst, loss.item())
-    return worst
+        if worst < GOOD and _knows(network, examples):
+            return True
+    return False
+
+
+def _learnt(
+    network: Any, tokens: list[int], labels: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the network makes of the places to be learnt, and what belongs there."""
+    wanted = torch.tensor(labels)
+    places = (wanted != NOT_LEARNT).nonzero()[:, 0]
+    made = network(input_ids=torch.tensor([tokens]), logits_to_keep=places - 1)
+    return made.logits[0], wanted[places]
+
+
+def _knows(network: Any, examples: list[tuple[list[int], list[int]]]) -> bool:
+    """Whether the likeliest token is the right one, everywhere and by far."""
+    with torch.no_grad():
+        pairs = [_learnt(network, *example) for example in examples]
+    return all(
+        float(made.softmax(-1).gather(1, wanted[:, None]).min()) > 0.9 for made, wanted in pairs
+    )

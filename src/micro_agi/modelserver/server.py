@@ -197,13 +197,12 @@ async def _our_bug(request: Request, error: Exception) -> Response:
 
 async def _no_such_path(request: Request, error: Exception) -> Response:
     paths = "/health, /v1/models, /v1/chat/completions, /v1/completions"
-    return answer(
-        EntryNotFound(
-            f"there is no `{request.method} {request.url.path}` here",
-            where="the path",
-            fix=f"use one of: {paths}",
-        )
+    said = EntryNotFound(
+        f"there is no `{request.method} {request.url.path}` here",
+        where="the path",
+        fix=f"use one of: {paths}",
     )
+    return answer(Refused(said, status=getattr(error, "status_code", 404)))
 
 
 def _json(value: Mapping[str, Any]) -> Response:
