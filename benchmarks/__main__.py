@@ -6,8 +6,11 @@ import platform
 
 from benchmarks import (
     commands,
+    data,
     draft,
     first_token,
+    many_tools,
+    memory,
     parallel,
     registry,
     sandbox,
@@ -23,12 +26,15 @@ SCRIPTS = {
     "step": step,
     "first_token": first_token,
     "tokens": tokens,
+    "many_tools": many_tools,
     "parallel": parallel,
     "start": start,
     "commands": commands,
     "draft": draft,
     "registry": registry,
     "sandbox": sandbox,
+    "memory": memory,
+    "data": data,
 }
 
 

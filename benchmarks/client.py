@@ -30,6 +30,10 @@ class Job(Struct, frozen=True, kw_only=True):
     """Messages in the conversation before the turn, a multiple of four."""
     home: str = ""
     """Where ours keeps its state."""
+    more: int = 0
+    """Tools besides, that nobody calls."""
+    budget: int = 0
+    """Tools that ours shows before the model has to search; 0 is all."""
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -82,6 +86,31 @@ TOOLS = {"echo": echo, "wait": wait}
 NULL = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
 
 
+def more_schema(number: int) -> dict[str, Any]:
+    """Return the parameters of one of many tools, each a little different."""
+    return {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": f"What matter {number} is about"},
+            "count": {"type": "integer", "minimum": 0},
+        },
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+
+
+def more_tool(number: int) -> dict[str, Any]:
+    """Describe one of many tools as the SDK wants it."""
+    return {
+        "type": "function",
+        "function": {
+            "name": f"matter_{number}",
+            "description": f"Take care of matter {number}, in the way that it needs.",
+            "parameters": more_schema(number),
+        },
+    }
+
+
 def schema(name: str) -> dict[str, Any]:
     """Describe a tool as the SDK wants it."""
     parameters = {
@@ -106,7 +135,10 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
 
     loop = HandLoop(
         job.base_url,
-        schemas=[schema(job.tool)] if job.tool else [],
+        schemas=[
+            *([schema(job.tool)] if job.tool else []),
+            *(more_tool(n) for n in range(job.more)),
+        ],
         tools=dict(TOOLS),
         out=NULL,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from msgspec import json
+from msgspec import json, structs
 
 from benchmarks.client import Job, Sample
 from benchmarks.server import Server
@@ -25,12 +25,16 @@ class Size:
     """Turns in one round, where one alone is too short to measure."""
     tokens: int
     entries: int
+    tools: int
+    """Of an agent with many."""
     starts: int
     """Whole processes started for one number."""
 
 
-FULL = Size(rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, starts=9)
-TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, starts=1)
+FULL = Size(
+    rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, tools=1000, starts=9
+)
+TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, tools=20, starts=1)
 
 
 class Client:
@@ -63,15 +67,7 @@ class Client:
 def started(job: Job) -> Iterator[Client]:
     """Start a client, with a home of its own, as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="micro-agi-") as home:
-        client = Client(
-            Job(
-                ours=job.ours,
-                base_url=job.base_url,
-                tool=job.tool,
-                history=job.history,
-                home=home,
-            )
-        )
+        client = Client(structs.replace(job, home=home))
         try:
             yield client
         finally:
@@ -85,17 +81,27 @@ def interleaved(
     *,
     turns: int = 1,
     history: int = 0,
+    more: int = 0,
+    budgets: Mapping[str, int] | None = None,
 ) -> dict[str, list[Sample]]:
     """Run clients in turn, round by round, after one turn each to warm up.
 
-    Shape: `plans` has (plan, tool) by the client's name; the name `hand` is the hand loop.
+    Shape: `plans` has (plan, tool) by the client's name; the name `hand` is the hand loop;
+    `budgets` the tools that a client shows at most, of which there are `more`.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in plans}
     with ExitStack() as stack:
         clients = {}
         for name, (plan, tool) in plans.items():
             url = server.url(name, plan)
-            job = Job(ours=name != "hand", base_url=url, tool=tool, history=history)
+            job = Job(
+                ours=name != "hand",
+                base_url=url,
+                tool=tool,
+                history=history,
+                more=more,
+                budget=(budgets or {}).get(name, 0),
+            )
             clients[name] = stack.enter_context(started(job))
             clients[name].run(1)
         for _ in range(size.rounds):

@@ -1,12 +1,15 @@
-"""The limits of a message to another process and back: C to C, and Python to Python."""
+"""The limits of a message to another process and back: C to C, Python to Python, Python to Lua."""
 
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import lupa
 
 SOURCE = Path(__file__).parent / "limits" / "pingpong.c"
 MESSAGE_BYTES = 64
@@ -16,6 +19,25 @@ fd = int(sys.argv[1])
 while data := os.read(fd, 65536):
     os.write(fd, data)
 """
+LUA_ECHO = """
+import sys
+sys.path.append(sys.argv[2])
+import os
+from lupa import lua54
+os.dup2(int(sys.argv[1]), 0)
+os.dup2(0, 1)
+lua54.LuaRuntime(encoding=None).execute(b'''
+  io.stdin:setvbuf("full", 65536)
+  io.stdout:setvbuf("no")
+  local read, write, pack, unpack = io.stdin.read, io.stdout.write, string.pack, string.unpack
+  while true do
+    local header = read(io.stdin, 4)
+    if not header then return end
+    write(io.stdout, pack("<s4", read(io.stdin, (unpack("<I4", header)))))
+  end
+''')
+"""
+"""Frames as a worker's, but nothing in them is read or run."""
 
 Times = list[float]
 """Microseconds, one for each repetition."""
@@ -50,16 +72,22 @@ def c_to_c(program: Path, times: int) -> Times:
     return [int(line) / 1000 for line in done.stdout.split()]
 
 
-class PythonEcho:
-    """A Python process that sends back what it gets. Use it with `with`."""
+class Echo:
+    """A process that sends back what it gets: Python, or the interpreter of our workers.
 
-    def __enter__(self) -> "PythonEcho":
+    Use it with `with`.
+    """
+
+    def __init__(self, program: str = ECHO) -> None:
+        self._program = program
+
+    def __enter__(self) -> "Echo":
         self._channel, theirs = socket.socketpair()
+        site = str(Path(lupa.__file__).parent.parent)
         with theirs:
             fd = theirs.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", ECHO, str(fd)], pass_fds=[fd]
-            )
+            command = [sys.executable, "-I", "-S", "-c", self._program, str(fd), site]
+            self._process = subprocess.Popen(command, pass_fds=[fd])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +96,8 @@ class PythonEcho:
 
     def round_trips(self, times: int) -> Times:
         """Return round trips from this process to that one."""
-        channel, message = self._channel, bytes(MESSAGE_BYTES)
+        channel = self._channel
+        message = struct.pack("<I", MESSAGE_BYTES - 4) + bytes(MESSAGE_BYTES - 4)
 
         def once() -> None:
             channel.send(message)

@@ -1,7 +1,7 @@
 """What the sandbox benchmark asks of workers: through the pool, and straight on the socket."""
 
 import json
-import struct
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 
 from benchmarks.echo import Times, timed
-from micro_agi.sandbox.conversation import Request
 from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import ALWAYS, HostCall, HostFunction
+from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.wire import CALL
-from micro_agi.sandbox.worker_channel import Worker
+from micro_agi.sandbox.wire import CALL, HEADER, REQUEST
+from micro_agi.sandbox.worker_channel import READ_BYTES, Worker
 from micro_agi.security.context import root_context
 
 ROOT = root_context()
@@ -90,26 +91,25 @@ class Straight:
         self._worker = worker
         # The event loop stands still while this blocks, so nobody else reads.
         self._channel = worker._channel.dup()
-        self._channel.setblocking(True)
-
-    def exchange(self, payload: bytes) -> bytes:
-        """Send one request and return the answer's payload."""
-        self._channel.sendall(struct.pack("<I", len(payload)) + payload)
-        data = self._channel.recv(1 << 18)
-        (length,) = struct.unpack_from("<I", data)
-        while len(data) < length + 4:
-            data += self._channel.recv(1 << 18)
-        return data[4:]
+        # Of the socket, not of this descriptor; the pool's end is not used any more.
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bytes(16))
 
     def times(self, unit: Unit, args: Sequence[Any], times: int) -> Times:
         """Return what calls take, encoding and decoding included."""
-        known: set[str] = set()
-        self._call(unit, args, known)
-        return timed(lambda: self._call(unit, args, known), times)
+        known: dict[str, int] = {}
+        self._exchange(_request(unit, args).payload(known))
+        encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+        head = _request(unit, []).payload(known)[: REQUEST.size]
+        return timed(lambda: decode(self._exchange(head + encode(args)))[1], times)
 
-    def _call(self, unit: Unit, args: Sequence[Any], known: set[str]) -> Any:
-        payload = _request(unit, args).payload(known)
-        return msgspec.msgpack.decode(self.exchange(payload))[1]
+    def _exchange(self, payload: bytes) -> bytes:
+        """Send one request and return the answer's payload."""
+        self._channel.send(HEADER.pack(len(payload)) + payload)
+        data = self._channel.recv(READ_BYTES)
+        (length,) = HEADER.unpack_from(data)
+        while len(data) < length + HEADER.size:
+            data += self._channel.recv(READ_BYTES)
+        return data[HEADER.size :]
 
     @property
     def pid(self) -> int:
@@ -119,8 +119,8 @@ class Straight:
 
     def spin_and_kill(self) -> float:
         """Start an endless call, kill the worker; return milliseconds until its end shows."""
-        request = _request(SPIN, []).payload(set())
-        self._channel.sendall(struct.pack("<I", len(request)) + request)
+        request = _request(SPIN, []).payload({})
+        self._channel.sendall(HEADER.pack(len(request)) + request)
         time.sleep(0.01)  # it spins by then
         start = time.perf_counter()
         self._worker.kill("measured")
@@ -140,16 +140,15 @@ def _request(unit: Unit, args: Sequence[Any]) -> Request:
         op=CALL,
         unit=unit,
         args=msgspec.msgpack.encode(args),
-        count=len(args),
         now_ns=None,
         result_bytes=LIMITS.result_bytes,
     )
 
 
 @asynccontextmanager
-async def fork_server():
+async def fork_server(language: Language = LUA):
     """Start a zygote for as long as the block lasts."""
-    server = await ForkServer.start(LIMITS, minimum="D")
+    server = await ForkServer.start(LIMITS, minimum="D", language=language)
     try:
         yield server
     finally:

@@ -1,10 +1,11 @@
 """Our side of every comparison: a real session with its journal on disk."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.client import PROMPT, TOOLS, Job, told
+from benchmarks.client import PROMPT, TOOLS, Job, more_schema, told
 from micro_agi.agent.session import Session
 from micro_agi.app import Runtime
 from micro_agi.home import new_session_id
@@ -17,6 +18,7 @@ from micro_agi.messages import (
     TextDelta,
     ToolCall,
     ToolCallFinished,
+    TurnFinished,
     TurnStarted,
     Usage,
     message,
@@ -78,9 +80,14 @@ class OurLoop:
         home = Path(job.home)
         sources = home / "app" / "src"
         sources.mkdir(parents=True)
-        app = APP.format(prompt=PROMPT, tools=REFERENCES[job.tool])
+        named = [REFERENCES[job.tool], "bench.more:*" if job.more else ""]
+        tools = ", ".join(f'"{name}"' for name in named if name)
+        app = APP.format(prompt=PROMPT, tools=tools)
         (sources / "_index.yaml").write_text(app, "utf-8")
-        flags = {"app": str(home / "app"), "home": str(home / "state")}
+        if job.more:
+            (sources / "more").mkdir()
+            (sources / "more" / "_index.yaml").write_text(more_tools(job.more), "utf-8")
+        flags = {"app": str(home / "app"), "home": str(home / "state"), "tool_budget": job.budget}
         model = {"base_url": job.base_url, "model": "bench", "api_key": "none-but-scrubbed"}
         settings = load(flags={**flags, **model})
         runtime = await Runtime.open(settings)
@@ -122,6 +129,25 @@ class OurLoop:
         self.screen.show(event)
 
 
+def more_tools(count: int) -> str:
+    """Return the file with the tools that nobody calls; JSON is YAML, too."""
+    entries = [
+        {
+            "name": f"matter_{number}",
+            "kind": "function.lua",
+            "source": "return {handler = function(args) return args.text end}",
+            "method": "handler",
+            "meta": {
+                "type": "tool",
+                "llm_description": f"Take care of matter {number}, in the way that it needs.",
+                "input_schema": more_schema(number),
+            },
+        }
+        for number in range(count)
+    ]
+    return json.dumps({"version": "1.0", "namespace": "bench.more", "entries": entries})
+
+
 def exchange(number: int) -> list[AnyEvent]:
     """Return the events of an earlier turn that leave four messages, as `client.exchange`."""
     call_id = f"call_h{number:08}"
@@ -133,6 +159,9 @@ def exchange(number: int) -> list[AnyEvent]:
             call_id=call_id, name="echo", tool="app.native:echo", content=told(number)
         ),
         _step(2, Message(role="assistant", parts=(Text(told(number)),))),
+        TurnFinished(
+            turn=number + 1, outcome="answered", text=told(number), usage=Usage(), steps=2
+        ),
     ]
 
 

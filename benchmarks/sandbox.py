@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import sandbox_parent
 from benchmarks.compare import Size
-from benchmarks.echo import PythonEcho, Times, c_to_c, compiled, timed
+from benchmarks.echo import LUA_ECHO, Echo, Times, c_to_c, compiled, timed
 from benchmarks.lua_worker import (
     ADD,
     ASK,
@@ -39,6 +39,7 @@ from benchmarks.lua_worker import (
 from benchmarks.processes import memory_mb
 from benchmarks.server import Server
 from benchmarks.table import Row, absolute, ratio
+from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language
 from micro_agi.sandbox.pool import Pool
 
 TITLE = "sandbox: calls into locked workers (limits: C to C, Python echo)"
@@ -60,8 +61,12 @@ def rows(server: Server, size: Size) -> list[Row]:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
-        with tempfile.TemporaryDirectory(prefix="micro-agi-") as folder, PythonEcho() as echo:
-            warm = asyncio.run(_warm(echo, compiled(Path(folder)), size))
+        with (
+            tempfile.TemporaryDirectory(prefix="micro-agi-") as folder,
+            Echo() as echo,
+            Echo(LUA_ECHO) as lua_echo,
+        ):
+            warm = asyncio.run(_warm(echo, lua_echo, compiled(Path(folder)), size))
         once = asyncio.run(_once(size))
         per_s = asyncio.run(_per_s(size, cores))
     finally:
@@ -76,7 +81,7 @@ def rows(server: Server, size: Size) -> list[Row]:
     ]
 
 
-async def _warm(echo: PythonEcho, program: Path | None, size: Size) -> Rounds:
+async def _warm(echo: Echo, lua_echo: Echo, program: Path | None, size: Size) -> Rounds:
     """Measure in turn what happens thousands of times in a session."""
     times = size.turns * 20 + WARM_UP
     async with fork_server() as server, pool() as full, pool(WEAKEST) as weak:
@@ -84,6 +89,7 @@ async def _warm(echo: PythonEcho, program: Path | None, size: Size) -> Rounds:
         jobs: dict[str, Callable[[], Awaitable[Times]]] = {
             "straight": _later(lambda: worker.times(ADD, ARGS, times)[WARM_UP:]),
             "echo": _later(lambda: echo.round_trips(times)[WARM_UP:]),
+            "lua echo": _later(lambda: lua_echo.round_trips(times)[WARM_UP:]),
             "api": lambda: _after_warm_up(full, times),
             "host": lambda: _host_call_times(full, size),
             "sum": lambda: api_times(full, SUM_SQUARES, [10_000], size.turns),
@@ -159,7 +165,7 @@ def _monty_jobs(size: Size) -> Mapping[str, Callable[[], Awaitable[Times]]]:
 
 async def _once(size: Size) -> Once:
     """Measure what happens once in the life of a worker or a zygote, in milliseconds."""
-    names = ("zygote", "fork", "spare", "kill")
+    names = ("zygote", "libraries", "fork", "spare", "kill")
     found: Once = {name: [] for name in names}
     for _ in range(size.starts):
         start = time.perf_counter()
@@ -170,6 +176,9 @@ async def _once(size: Size) -> Once:
             worker.times(ADD, ARGS, 0)
             found["fork"].append(_ms_since(start))
             worker.close()
+        start = time.perf_counter()
+        async with fork_server(LUA_LIBRARIES):
+            found["libraries"].append(_ms_since(start))
     async with pool() as opened:
         for number in range(size.starts * 3):
             await _spares(opened)
@@ -178,7 +187,8 @@ async def _once(size: Size) -> Once:
             await opened.call(ADD, ARGS, context=context)
             found["spare"].append(_ms_since(start))
     found["kill"] = await _kill_times(size)
-    found["memory"] = [await _idle_mb()]
+    found["memory"] = [await _idle_mb(LUA)]
+    found["memory with libraries"] = [await _idle_mb(LUA_LIBRARIES)]
     return found
 
 
@@ -199,9 +209,9 @@ async def _kill_times(size: Size) -> Times:
     return taken
 
 
-async def _idle_mb() -> float:
+async def _idle_mb(language: Language) -> float:
     """Return the proportional memory of one of many idle workers."""
-    async with fork_server() as server:
+    async with fork_server(language) as server:
         workers = [
             Straight(await server.fork(frame_bytes=LIMITS.frame_bytes)) for _ in range(IDLE_WORKERS)
         ]
@@ -244,7 +254,10 @@ def _p99(rounds: list[Times]) -> float:
 
 
 def _limit_rows(warm: Rounds) -> list[Row]:
-    found = [absolute("limit: Python to Python echo", _p50(warm["echo"]), "µs")]
+    found = [
+        absolute("limit: Python to Python echo", _p50(warm["echo"]), "µs"),
+        absolute("limit: Python to Lua echo", _p50(warm["lua echo"]), "µs"),
+    ]
     if "c" in warm:
         found.insert(0, absolute("limit: C to C", _p50(warm["c"]), "µs"))
     return found
@@ -308,6 +321,7 @@ def _per_s_rows(per_s: Mapping[str, float]) -> list[Row]:
 def _once_rows(once: Once) -> list[Row]:
     return [
         absolute("zygote ready", statistics.median(once["zygote"]), "ms", goal=60),
+        absolute("zygote with libraries ready", statistics.median(once["libraries"]), "ms"),
         absolute("fork, lock, load, first call", statistics.median(once["fork"]), "ms", goal=2.5),
         absolute(
             "first call of a session, from a spare",
@@ -317,6 +331,7 @@ def _once_rows(once: Once) -> list[Row]:
         ),
         absolute("kill of a busy worker seen", statistics.median(once["kill"]), "ms", goal=3),
         absolute(f"memory of one of {IDLE_WORKERS} idle workers", once["memory"][0], "MB", goal=2),
+        absolute("the same with libraries", once["memory with libraries"][0], "MB"),
     ]
 
 

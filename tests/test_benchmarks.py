@@ -14,12 +14,15 @@ ROWS = {
     "step": 3,
     "first_token": 1,
     "tokens": 3,
+    "many_tools": 4,
     "parallel": 1,
     "start": 5,
     "commands": 4,
     "draft": 3,
     "registry": 5,
-    "sandbox": 21,
+    "memory": 4,
+    "data": 5,
+    "sandbox": 24,
 }
 
 

@@ -19,6 +19,7 @@ def promised(example: Path) -> list[str]:
     return [line.removeprefix("    ") for line in lines.splitlines()]
 
 
+@pytest.mark.requirement("003/examples")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_prints_what_its_docstring_says(example, tmp_path):
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -26,8 +26,11 @@ MAY_IMPORT = {
     "modelserver": {"toolcalls"},
     "llm": PURE,
     "sessions": PURE,
+    "memory": {"store", "search"},
     "tools": {"registry", "security", "sandbox", "store", "search", "net"},
+    "local": {"registry", "security", "sandbox", "store", "search", "net", "memory"},
     "agent": {"registry", "security", "tools", "llm", "sessions"},
+    "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
     "models": {"store", "net", "llm", "home"},
@@ -100,8 +103,12 @@ def test_every_module_is_reached():
     }
     run_as_programs = {
         "micro_agi.sandbox.worker.zygote",
+        "micro_agi.sandbox.worker.library_zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
+        "micro_agi.local.readers.html_program",
+        "micro_agi.local.readers.parquet_program",
+        "micro_agi.sandbox.worker.shell_worker",
     }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}

@@ -9,10 +9,11 @@ from micro_agi.settings import load
 from micro_agi.testing.model_server import ScriptedServer
 
 
-def with_runtime(tmp_path, use, **settings):
+def with_runtime(tmp_path, use, environ=None, **settings):
     async def scenario():
         flags = {"home": str(tmp_path), "local_ports": "1", **settings}
-        async with await Runtime.open(load(flags=flags), parts=Parts(offline=True)) as runtime:
+        loaded = load(flags=flags, environ=environ)
+        async with await Runtime.open(loaded, parts=Parts(offline=True)) as runtime:
             return await use(runtime)
 
     return asyncio.run(scenario())
@@ -35,6 +36,31 @@ def test_a_model_of_class_fast_stands_in_for_one_that_is_not_there(tmp_path):
 
     cheap = with_runtime(tmp_path, use, api_key="sk-test", compress_model="no-such-model")
     assert cheap.name == "gpt-4.1-nano"
+
+
+def test_the_first_cheap_model_that_there_is_a_key_for_stands_in(tmp_path):
+    async def use(runtime):
+        card = await runtime.models.choose("claude-sonnet-5-5")
+        return card, await runtime.models.cheap(card)
+
+    card, cheap = with_runtime(tmp_path, use, {"ANTHROPIC_API_KEY": "sk-test"})
+    assert card.provider == "wippy.llm.claude:provider at https://api.anthropic.com"
+    assert (card.max_tokens, card.pricing.cache_write) == (1_000_000, 2.5)
+    assert cheap.name == "claude-haiku-4-5"
+
+
+def test_other_addresses_of_services_are_taken_with_and_without_what_is_added_to_them(tmp_path):
+    async def use(runtime):
+        chosen = [await runtime.models.explain(n) for n in ("claude-new", "gemini-new")]
+        return [c.access.base_url for c in chosen]
+
+    for anthropic, google in (("", ""), ("/v1/", "/models/")):
+        environ = {
+            "ANTHROPIC_BASE_URL": f"http://127.0.0.1:1{anthropic}",
+            "GEN_AI_API_BASE_URL": f"http://127.0.0.1:2/v1beta{google}",
+        }
+        urls = with_runtime(tmp_path, use, environ)
+        assert urls == ["http://127.0.0.1:1", "http://127.0.0.1:2/v1beta"]
 
 
 def test_a_server_that_the_person_chose_is_not_left_for_a_summary(tmp_path):

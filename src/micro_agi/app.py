@@ -17,10 +17,17 @@ from typing import Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.discovery import Discovery
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.schema_processors import SchemaProcessors
+from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
-from micro_agi.agent.spec import find_agent
+from micro_agi.agent.tool_search import outside_a_turn
+from micro_agi.agent.traits import Merger
 from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.framework.host import compile_schema, framework_functions
+from micro_agi.framework.state import Frames
+from micro_agi.framework.usage import BoundTracker
 from micro_agi.home import (
     app_directory,
     home_directory,
@@ -30,7 +37,14 @@ from micro_agi.home import (
     trust,
 )
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
+from micro_agi.llm.embeddings import embeddings_of
+from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
+from micro_agi.llm.usage import UsageRecords
+from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.undo import Undo
+from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
 from micro_agi.net.client import Client, Resolve
 from micro_agi.registry.entry import Entry
@@ -42,12 +56,15 @@ from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
+from micro_agi.sandbox.host.process import Mailboxes
+from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.redact import Redactor
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -57,12 +74,13 @@ from micro_agi.tools.create import Gate
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
-from micro_agi.tools.env import env_functions
+from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
 from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
+from micro_agi.tools.schemas import Schemas
 from micro_agi.tools.store import store_functions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,6 +111,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    zygotes: KeptZygotes | None = field(default_factory=current)
+    """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
 
 class Runtime:
@@ -109,16 +129,27 @@ class Runtime:
         """Things a person should know at the start, one line each."""
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
-        self.journal = Journal(
-            database, clock=parts.clock, secrets=[settings.api_key, *settings.keys.values()]
+        self.redactor = Redactor([settings.api_key, *settings.keys.values()])
+        self.journal = Journal(database, clock=parts.clock, redactor=self.redactor)
+        self.memory = Memory(
+            database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
         )
         self.approver: Approver = Nobody()
         self._ask: Ask | None = None
         self._parts = parts
+        self._permitted = False
         self._background: set[asyncio.Task[None]] = set()
+        self.frames = Frames()
+        """What Lua calls in flight hold here: agents and their runners."""
+        self.mailboxes = Mailboxes()
         self.registry: Registry
+        self.workspace: Workspace
         self.functions: Functions
         self.models: Models
+        self.llm: Llm
+        """Models for the program itself: `generate`, `structured_output`, `embed`, …."""
+        self.usage: UsageRecords
+        """What model calls outside of sessions used."""
         self.gate: Gate
         self.caller: ToolCaller
         self.pool: Pool
@@ -168,13 +199,15 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
+        self.workspace = workspace_of(settings.workspace, self.home)
         system = load_app(BUNDLED / "system", source="program").entries
+        local = load_app(BUNDLED / "local", source="program").entries
 
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
 
         self.registry = await Registry.open(
-            self.database, [*self.app.entries, *system], clock=parts.clock, admit=admit
+            self.database, [*self.app.entries, *system, *local], clock=parts.clock, admit=admit
         )
         refused = switched_off(self.database)
         self.notices += [
@@ -182,6 +215,27 @@ class Runtime:
             "`micro-agi doctor --prove` ran"
             for level, escaped in refused.items()
         ]
+        self.models = Models(
+            ModelParts(
+                settings=settings,
+                catalogue=lambda: catalogue_of(self.registry.snapshot()),
+                client=self.client,
+                database=self.database,
+                ask=self._ask,
+                say=self.notices.append,
+                fixed=parts.card,
+            ),
+            parts.providers,
+        )
+        self.usage = UsageRecords(
+            self.database,
+            clock=parts.clock,
+            bound=BoundTracker(self.registry, lambda: self.functions),
+        )
+        self.llm = Llm(self._llm_parts())
+        self._environment = environment = Environment(
+            self.registry, parts.environ, hide=self.redactor.add
+        )
         self.pool = Pool(
             host={
                 **http_client_functions(self.client),
@@ -191,8 +245,15 @@ class Runtime:
                 **ctx_functions(),
                 **events_functions(Bus()),
                 **contract_functions(self.registry, lambda: self.functions),
-                **env_functions(self.registry, parts.environ),
+                **env_functions(environment),
                 **store_functions(self.registry, self.database, clock=parts.clock),
+                **framework_functions(
+                    self.registry,
+                    self.llm.parts,
+                    lambda values, caller: self.agent_context(context=values, caller=caller),
+                    frames=self.frames,
+                    mailboxes=self.mailboxes,
+                ),
             },
             limits=Limits(
                 wall_s=settings.call_timeout_s,
@@ -202,6 +263,7 @@ class Runtime:
             workers=settings.workers,
             minimum=cast(Level, settings.isolation),  # `settings` takes nothing else
             refused=refused,
+            kept=parts.zygotes,
         )
         self.functions = Functions(self.registry, self.pool)
         self.gate = Gate(self.registry, self.functions, self.pool)
@@ -209,20 +271,44 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
-        self.caller = ToolCaller(self.functions, results)
-        self.models = Models(
-            ModelParts(
-                settings=settings,
-                catalogue=lambda: Catalogue(model_entries(self.registry.snapshot())),
-                client=self.client,
-                database=self.database,
-                ask=self._ask,
-                say=self.notices.append,
-                fixed=parts.card,
-            ),
-            parts.providers,
-        )
+        self._register_local()
+        self.functions.register("tool_search", outside_a_turn)
+        self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
+        self._processors = SchemaProcessors(self.registry.is_operators)
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
+
+    def _register_local(self) -> None:
+        """Register the tools of namespace `local`."""
+        parts = LocalParts(
+            workspace=self.workspace,
+            database=self.database,
+            registry=self.registry,
+            memory=self.memory,
+            client=self.client,
+            clock=self._parts.clock,
+        )
+        for target, tool in local_tools(parts).items():
+            self.functions.register(target, tool.run, needs=tool.needs)
+
+    async def undo(self, count: int = 1) -> list[str]:
+        """Take back the newest file changes in this workspace, and say what became of each.
+
+        Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
+        """
+        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        return [f"{undone.what} {undone.path}" for undone in done]
+
+    def _llm_parts(self) -> LlmParts:
+        return LlmParts(
+            gateway=self.models.gateway,
+            client=self.client,
+            choose=self.models.choose,
+            exact=self.models.exact,
+            catalogue=lambda: self.models.catalogue,
+            classes=lambda: model_classes(self.registry.snapshot()),
+            compile_schema=compile_schema,
+            usage=self.usage,
+        )
 
     async def close(self) -> None:
         """Stop every worker, close every connection. Calling it again does nothing."""
@@ -262,6 +348,12 @@ class Runtime:
                 fix="read it, then say yes when asked, or start with --yes",
             )
 
+    def _permit(self) -> None:
+        """Refuse as `_require_trust` does, but look only until it was allowed once."""
+        if not self._permitted:
+            self._require_trust()
+            self._permitted = True
+
     async def call(self, entry_id: str, *arguments: Any, context: CallContext | None = None) -> Any:
         """Call a function entry, as root unless a context is given, and return its value.
 
@@ -294,38 +386,94 @@ class Runtime:
 
         return mount if function is None else mount(function)
 
-    def agent_context(self, *, context: Mapping[str, Any] | None = None) -> AgentContext:
-        """Return a new agent context: load an agent into it and run steps."""
+    def agent_context(
+        self,
+        *,
+        context: Mapping[str, Any] | None = None,
+        delegate_tools: Mapping[str, Any] | None = None,
+        memory_contract: Mapping[str, Any] | None = None,
+        context_merger: Merger | None = None,
+        caller: CallContext | None = None,
+    ) -> AgentContext:
+        """Return a new agent context: load an agent into it and run steps.
+
+        `context` is what its tools and functions see of who asks; `delegate_tools` has any
+        of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
+        authority its agents act.
+        Raises: InputInvalid for another key of `delegate_tools`.
+        """
         parts = AgentParts(
             registry=self.registry,
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
+            caller=self.caller,
+            processors=self._processors,
+            permit=self._permit,
             allow_hosts=self.settings.allow_hosts,
+            tool_budget=self.settings.tool_budget,
         )
-        return AgentContext(parts, context=context)
+        return AgentContext(
+            parts,
+            context=context,
+            delegate_tools=delegate_tools,
+            memory_contract=memory_contract,
+            context_merger=context_merger,
+            caller=caller,
+        )
+
+    @property
+    def discovery(self) -> Discovery:
+        """Agents, traits and tools as they are now, by id, name, class or namespace."""
+        return Discovery(self.registry.snapshot())
+
+    async def select_agent(self, request: str, of_class: str, *, model: str = "") -> Selected:
+        """Let a model choose the agent of a class that fits a request best.
+
+        `model` is a name or a class, else one of class `fast`, else what there is.
+        Raises: as `agent.select.select_agent`.
+        """
+        usual = "class:fast" if self.catalogue.by_class("fast") else ""
+        card = await self.models.choose(model or usual)
+        return await select_agent(
+            self.discovery.agents(of_class=of_class),
+            request,
+            of_class=of_class,
+            gateway=self.models.gateway,
+            card=card,
+        )
 
     async def session(
-        self, session_id: str | None = None, *, agent: str = "", approver: Approver | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        agent: str = "",
+        context: Mapping[str, Any] | None = None,
+        approver: Approver | None = None,
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 
-        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted.
+        `agent` is an id, a name, or what the app's resolver understands; `context` says who
+        asks (`{"user_id": …}`) and is not journalled: give it again when a session goes on.
+        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted;
+            what the app's resolver raises.
         """
         self._require_trust()
         self.warm()
+        self._environment.hide_secrets()
         session_id = session_id or new_session_id()
         recorded = await self.journal.read(session_id)
         events = [r.event for r in recorded]
         conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
-        agent_id = find_agent(self.registry.snapshot(), wanted).id
+        talker = self.agent_context(context=context)
+        definition = await talker.definition(wanted)
         return Session(
             self._session_parts(),
-            journal=await self.journal.open(session_id, agent=agent_id),
+            journal=await self.journal.open(session_id, agent=definition.id),
             conversation=conversation,
-            agent=self.agent_context(),
-            agent_id=agent_id,
+            agent=talker,
+            definition=definition,
             approvals=Approvals(self.registry, approver or self.approver),
             unfinished=unfinished(events),
         )
@@ -365,13 +513,13 @@ class Runtime:
             new_agent=lambda values: self.agent_context(context=values),
             limits=TurnLimits(
                 steps=settings.max_steps,
+                steps_chosen=settings.source("max_steps") != "default",
                 tool_calls=settings.max_tool_calls,
                 timeout_s=settings.turn_timeout_s,
                 budget_tokens=settings.turn_budget_tokens,
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
             ),
-            allow_hosts=settings.allow_hosts,
         )
 
 
@@ -387,6 +535,16 @@ def _not_honoured(project: Project) -> list[str]:
     return said
 
 
-def model_entries(snapshot: Snapshot) -> list[ModelEntry]:
-    """Return the models of a snapshot as plain values."""
-    return [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": "llm.model"})]
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]
+
+
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

@@ -7,6 +7,7 @@
     ├── EntryNotFound          no such id; `fix` lists the nearest ones
     ├── EntryConflict          it exists already, or somebody changed it in between
     ├── PolicyDenied           a rule said no; asking again will not change the answer
+    │   └── PathRefused        file tools do not touch that path, whoever asks
     ├── DraftRefused           the gate refused a draft tool; the model can repair it
     ├── ArgumentsInvalid       a call's arguments do not fit the tool's schema
     ├── ToolFailed             sandboxed code failed; the model sees this and may repair it
@@ -14,6 +15,7 @@
     │   └── LimitReached       it ran out of time, memory, output or host calls
     ├── SandboxUnavailable     this machine cannot confine code the way policy asks
     ├── StoreFailed            the state database cannot be read or written
+    ├── OutputInvalid          a model answered, but not what it was asked for
     ├── ProviderRefused        the model service said no: key, quota, content, request
     └── ProviderUnavailable    the model service did not answer; waiting may help
 
@@ -76,7 +78,7 @@ class SettingInvalid(InputInvalid):
 
 
 class EntryNotFound(MicroAgiError):
-    """No entry, version, session or page has that name; `fix` lists the nearest ones."""
+    """No entry, version, session, page or file has that name; `fix` lists the nearest ones."""
 
     code = "entry.not_found"
     kind = "NotFound"
@@ -96,6 +98,12 @@ class PolicyDenied(MicroAgiError):
     code = "policy.denied"
     kind = "PermissionDenied"
     exit_code = 3
+
+
+class PathRefused(PolicyDenied):
+    """The path leads out of the workspace, through a link, or to what is no ordinary file."""
+
+    code = "path.refused"
 
 
 class DraftRefused(MicroAgiError):
@@ -145,6 +153,14 @@ class StoreFailed(MicroAgiError):
 
     code = "store.failed"
     kind = "Unavailable"
+
+
+class OutputInvalid(MicroAgiError):
+    """A model answered, and the answer does not fit the schema, or is empty."""
+
+    code = "output.invalid"
+    kind = "Invalid"
+    retryable = True
 
 
 class ProviderRefused(MicroAgiError):

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+CACHE_MARKER = "cache_marker"
+"""Key of `Message.metadata`, with the marker's id: up to here a service's cache should reach."""
 Outcome = Literal["answered", "limit_reached", "cancelled", "failed"]
 FinishReason = Literal["stop", "tool_call", "length", "filtered", "error"]
 
@@ -106,6 +108,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     thinking: int = 0
     cached: int = 0
     """Prompt tokens read from the provider's cache, not counted in `prompt`."""
+    cache_write: int = 0
+    """Prompt tokens written to the provider's cache, counted in `prompt`."""
 
     @property
     def window(self) -> int:
@@ -119,6 +123,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             completion=self.completion + other.completion,
             thinking=self.thinking + other.thinking,
             cached=self.cached + other.cached,
+            cache_write=self.cache_write + other.cache_write,
         )
 
 

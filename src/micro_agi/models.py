@@ -13,7 +13,7 @@ from micro_agi.home import recall, remember
 from micro_agi.llm.catalogue import Catalogue, ModelCard
 from micro_agi.llm.choose import Chosen, Wanted, choose
 from micro_agi.llm.gateway import Gateway
-from micro_agi.llm.providers.table import build_providers
+from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers
 from micro_agi.llm.request import Provider
 from micro_agi.net.client import Client
 from micro_agi.settings import Settings
@@ -61,6 +61,17 @@ class Models:
         """
         return (await self.explain(wanted)).card
 
+    async def exact(self, name: str) -> ModelCard:
+        """Return the model of this name or class, whatever model was named for the agents.
+
+        Raises: InputInvalid explaining how to get a model.
+        """
+        parts = self._parts
+        if parts.fixed is not None:
+            return parts.fixed
+        wanted = replace(self._wanted(name), model=name)
+        return self._reachable(await choose(wanted, self.catalogue, parts.client)).card
+
     async def explain(self, wanted: str) -> Chosen:
         """Return the choice with its reason; the same question has the same answer."""
         parts = self._parts
@@ -78,16 +89,14 @@ class Models:
     async def cheap(self, card: ModelCard) -> ModelCard:
         """Return the model that summarises for a session on `card`.
 
-        The one of the settings, else one of class `fast`, else the session's own. A server
-        that a person chose is not left for another one.
+        The one of the settings, else the first of class `fast` that can be reached, else the
+        session's own. A server that a person chose is not left for another one.
         """
         parts = self._parts
         if parts.fixed is not None or parts.settings.base_url:
             return card
-        for name in (parts.settings.compress_model, "class:fast"):
-            found = self.catalogue.find(name) if name else None
-            if found is None:
-                continue
+        named = self.catalogue.find(parts.settings.compress_model)
+        for found in (*([named] if named else []), *self.catalogue.by_class("fast")):
             wanted = replace(self._wanted(found.name), model=found.name, local_ports=())
             try:
                 chosen = await choose(wanted, self.catalogue, parts.client)
@@ -105,6 +114,7 @@ class Models:
             api_key=settings.api_key,
             organization=settings.organization,
             keys=settings.keys,
+            urls={ANTHROPIC: settings.anthropic_url, GOOGLE: settings.google_url},
             local_ports=settings.local_ports,
             discovery_timeout_s=settings.discovery_timeout_s,
             agreed_url=recall(self._parts.database, AGREED),

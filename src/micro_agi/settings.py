@@ -57,6 +57,7 @@ class Settings:
     home: str = setting("", "where state lives; empty means the platform's data directory")
     agent: str = setting("", "agent entry to talk to; empty means the app's first agent")
     session: str = setting("", "session to continue")
+    workspace: str = setting("", "directory whose files agents may change; empty: the home's own")
     model: str = setting("", "model name, for any agent")
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
@@ -68,11 +69,31 @@ class Settings:
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )
     api_key: Secret = setting(NO_KEY, "key for `base_url`", env=("OPENAI_API_KEY",))
+    anthropic_url: str = setting(
+        "",
+        "Anthropic's API, without a version; empty means its own address",
+        env=("ANTHROPIC_BASE_URL",),
+        url=True,
+    )
+    google_url: str = setting(
+        "",
+        "Google's Gemini API, with its version; empty means its own address",
+        env=("GEN_AI_API_BASE_URL",),
+        url=True,
+    )
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
     no_input: bool = setting(False, "refuse what is asked")
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
+
+    embed_model: str = setting(
+        "", "embedding model, for searching by meaning; empty means by words only"
+    )
+    embed_url: str = setting(
+        "", "OpenAI-compatible server of `embed_model`, with /v1; empty means `base_url`", url=True
+    )
+    embed_key: Secret = setting(NO_KEY, "key for `embed_url`; `base_url` gets its own")
 
     max_steps: int = setting(32, "model requests in one turn", unit="steps", at_least=1)
     max_tool_calls: int = setting(128, "tool calls in one turn", unit="calls", at_least=0)
@@ -84,6 +105,9 @@ class Settings:
         0.0, "money of one turn; 0 is no limit", unit="USD", at_least=0
     )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
+    tool_budget: int = setting(
+        64, "tools shown to a model before it has to search; 0 is all", unit="tools", at_least=0
+    )
     result_bytes: int = setting(
         32_000, "tool result shown to the model", unit="bytes", at_least=1000
     )

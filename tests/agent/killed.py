@@ -45,7 +45,7 @@ AGENTS = [
     )
 ]
 DRAFT = {
-    "name": "fetch",
+    "name": "get_page",
     "description": "Fetch",
     "source": 'local http = require("http_client")\n'
     'return { handler = function(a) return http.get("http://example.com/" .. a.path) end }',
@@ -61,9 +61,9 @@ FULL = Usage(prompt=90_000, completion=10)
 REPLIES = [
     [Call("pay", {"order": 1}), Call("look", {"at": "orders"})],
     [Call("create_tool", DRAFT)],
-    [Call("load_tool", {"id": "app.generated:fetch"})],
+    [Call("load_tool", {"id": "app.generated:get_page"})],
     [Call("ask_coder", {"message": "write it"}), Call("pay", {"order": 2}), Spent(FULL)],
-    [Call("fetch", {"path": "x"})],
+    [Call("get_page", {"path": "x"})],
 ]
 """With a tool that is made and loaded, an approval, a delegate and, at `FULL`, a compaction."""
 SHORT = REPLIES[:2]
@@ -148,7 +148,7 @@ def events_of(home):
         async with scripted_runtime([], home=str(home), parts={"database": database}) as played:
             recorded = await played.runtime.journal.read("s")
             played.runtime.registry.history.verify()
-            made = played.runtime.registry.history.of_entry("app.generated:fetch")
+            made = played.runtime.registry.history.of_entry("app.generated:get_page")
             return [r.event for r in recorded], len(made)
 
     return asyncio.run(read())
@@ -184,7 +184,7 @@ def check(home, replies):
         wrong.append(f"paid twice: {paid}")
     for call in calls:
         error = results[call.id].error if call.id in results else {"code": "missing"}
-        known = call.name == "fetch" or error is None
+        known = call.name == "get_page" or error is None
         unknown = call.name == "pay" and error and error["code"] == "tool.interrupted"
         if not known and not unknown:
             wrong.append(f"{call.name} ended with {error}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from micro_agi.errors import EntryNotFound
 from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import ToolCallFinished
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
@@ -207,3 +208,17 @@ def test_without_any_policy_group_nothing_can_be_written(tmp_path):
     )
     assert result.error["code"] == "policy.denied"
     assert changed == set()
+
+
+def test_an_agent_whose_policy_is_missing_is_not_even_loaded(tmp_path):
+    folder = app(tmp_path)
+    named = "    prompt: You help.\n    security: {policies: [app:deny_all]}\n"
+    Path(folder, "src", "_index.yaml").write_text(INDEX.replace("    prompt: You help.\n", named))
+
+    async def scenario():
+        async with scripted_runtime(["never asked"], app=folder) as played:
+            session = await played.runtime.session()
+            await session.load()
+
+    with pytest.raises(EntryNotFound, match="app:deny_all"):
+        asyncio.run(scenario())

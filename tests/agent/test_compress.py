@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micro_agi.agent.compress import KEPT_MESSAGES, cut, extract, lost_facts, split
+from micro_agi.agent.compress import KEPT_MESSAGES, cut, extract, lost_facts
 from micro_agi.messages import Message, Text, ToolCall, message
 
 
@@ -47,13 +47,6 @@ def test_facts_that_a_summary_lost_are_found():
     before = "see app.generated:clock and /etc/hosts, https://x.example/a?b=1, 20260213, a1b2c3d4e5"
     lost = lost_facts(before, "the tool app.generated:clock was made")
     assert set(lost) == {"/etc/hosts", "https://x.example/a?b=1", "20260213", "a1b2c3d4e5"}
-
-
-@given(st.text(max_size=3000), st.integers(10, 500))
-def test_splitting_loses_nothing_but_blank_lines(text, size):
-    pieces = split(text, size)
-    assert all(len(p) <= size for p in pieces)
-    assert "".join(pieces).replace("\n", "") == text.replace("\n", "")
 
 
 @given(st.lists(st.text(max_size=200), max_size=30), st.integers(50, 2000))

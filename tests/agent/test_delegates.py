@@ -63,6 +63,7 @@ def by_agent(**replies):
 BOSS = agent("boss", delegates=asks("coder"))
 
 
+@pytest.mark.requirement("003/delegates/tools", "003/delegates/run")
 def test_the_delegates_answer_is_the_tool_result():
     script = by_agent(
         boss=[Call("ask_coder", {"message": "write it"}), "The coder says: done."],
@@ -76,6 +77,7 @@ def test_the_delegates_answer_is_the_tool_result():
     assert requests[0].tools[0].description == ("Forward the request to coder for coder questions")
 
 
+@pytest.mark.requirement("003/delegates/run")
 def test_its_events_are_nested_and_journalled_and_its_text_is_not_the_callers():
     script = by_agent(boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[["do", "ne"]])
     _, events, _, journal, conversation = play(script, BOSS, agent("coder"))
@@ -121,6 +123,32 @@ def test_a_delegate_uses_its_own_tools():
     assert [t.name for t in requests[-1].tools] == ["ask_coder"]
 
 
+@pytest.mark.requirement("003/delegates/limits")
+def test_its_tools_know_who_asked_whom_and_what_the_caller_knew():
+    body = "local ctx = require('ctx') return { handler = function() return "
+    body += (
+        "ctx.get('from_agent_id') .. ' ' .. ctx.get('to_agent_id') .. ' ' .. ctx.get('user') end }"
+    )
+    whose = {
+        "id": "app:whose",
+        "kind": "function.lua",
+        "meta": {"type": "tool", "llm_alias": "whose"},
+        "data": {"source": body, "method": "handler", "modules": ["ctx"]},
+    }
+    script = by_agent(
+        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("whose"), "done"]
+    )
+    boss = agent("boss", delegates=[{**asks("coder")[0], "context": {"user": "${user_id}"}}])
+    _, events, _, _, _ = play(
+        script,
+        *(boss, agent("coder", tools=["app:whose"]), whose),
+        configure=lambda context: context.update_context({"user_id": "ada"}),
+    )
+    inner = [e.event for e in events if isinstance(e, Delegated)]
+    (result,) = [e for e in inner if isinstance(e, ToolCallFinished)]
+    assert result.content == "app:boss app:coder ada"
+
+
 def test_a_circle_is_refused_with_its_path():
     coder = agent("coder", delegates=asks("boss"))
     script = by_agent(
@@ -135,6 +163,7 @@ def test_a_circle_is_refused_with_its_path():
     assert finished.text == "gave up"
 
 
+@pytest.mark.requirement("003/delegates/limits")
 def test_a_chain_has_an_end():
     names = ["boss", "a", "b", "c", "d", "e"]
     entries = [agent(n, delegates=asks(following)) for n, following in pairwise(names)]
@@ -205,9 +234,9 @@ def grant(agent_name, host):
 
 
 FETCH = {
-    "id": "app.generated:fetch",
+    "id": "app.generated:get_page",
     "kind": "function.lua",
-    "meta": {"type": "tool", "llm_alias": "fetch"},
+    "meta": {"type": "tool", "llm_alias": "get_page"},
     "data": {
         "source": "return { handler = function() return 'ran' end }",
         "method": "handler",
@@ -217,27 +246,29 @@ FETCH = {
 }
 
 
+@pytest.mark.requirement("003/delegates/scope")
 @pytest.mark.parametrize(
     ("granted", "refused"), [(["coder"], True), (["coder", "boss"], False), (["boss"], True)]
 )
 def test_a_delegate_may_do_only_what_its_caller_may_do_too(granted, refused):
     script = by_agent(
-        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("fetch"), "tried"]
+        boss=[Call("ask_coder", {"message": "x"}), "ok"], coder=[Call("get_page"), "tried"]
     )
     policies = [grant(name, "https://api.example.com/*") for name in granted]
-    coder = agent("coder", tools=["app.generated:fetch"])
+    coder = agent("coder", tools=["app.generated:get_page"])
     _, events, _, _, _ = play(script, BOSS, coder, FETCH, policies=policies)
     inner = [e.event for e in events if isinstance(e, Delegated)]
     (result,) = [e for e in inner if isinstance(e, ToolCallFinished)]
     assert (result.error is not None) == refused
 
 
+@pytest.mark.requirement("003/delegates/scope")
 def test_the_delegate_alone_may_use_its_grant():
     async def scenario():
-        async with scripted_runtime([Call("fetch"), "tried"]) as played:
+        async with scripted_runtime([Call("get_page"), "tried"]) as played:
             runtime = played.runtime
             changes = runtime.registry.snapshot().changes()
-            coder = agent("coder", tools=["app.generated:fetch"])
+            coder = agent("coder", tools=["app.generated:get_page"])
             for entry in (coder, FETCH, grant("coder", "https://api.example.com/*")):
                 changes.create(entry)
             await changes.apply(runtime.root())
@@ -293,7 +324,7 @@ def test_delegates_can_be_added_renamed_and_switched_off():
     [
         ("app:coder", "is no delegate"),
         ({"id": "app:codr", "name": "x"}, "is no agent"),
-        ({"id": "app:coder", "name": "no spaces"}, "cannot call a delegate named"),
+        ({"id": "app:coder", "name": "no spaces"}, "cannot call a tool named"),
     ],
 )
 def test_a_delegate_that_is_wrong_is_a_warning(delegate, what):
@@ -302,6 +333,7 @@ def test_a_delegate_that_is_wrong_is_a_warning(delegate, what):
     assert any(what in e.text for e in events if isinstance(e, Warned))
 
 
+@pytest.mark.requirement("003/delegates/calls")
 def test_embedders_see_delegate_calls_apart():
     async def scenario():
         script = [[Call("ask_coder", {"message": "x"}), Call("create_tool", {})]]

@@ -55,6 +55,7 @@ def whales(request, values):
     return {"memories": [{"id": "m1", "content": f"{values['user']} likes whales"}]}
 
 
+@pytest.mark.requirement("003/memory/recall", "003/memory/context")
 def test_a_memory_becomes_a_developer_message_that_the_session_keeps():
     asked, requests, _, journal = play(whales, "hello", "again")
     assert len(asked) == 1  # the first turn is too short a conversation
@@ -90,6 +91,7 @@ def test_the_same_memory_is_told_once():
     assert sum(HEADING in m.text for m in requests[-1].messages) == 1
 
 
+@pytest.mark.requirement("003/memory/options")
 def test_results_are_cut_to_the_constraints():
     def many(request, _):
         return {"memories": [{"id": n, "content": "y" * 40} for n in range(9)]}
@@ -99,6 +101,7 @@ def test_results_are_cut_to_the_constraints():
     assert recalled.message.metadata == {"memory_ids": [0, 1]}
 
 
+@pytest.mark.requirement("003/memory/options")
 @pytest.mark.parametrize(
     ("options", "times"),
     [
@@ -188,6 +191,26 @@ def test_lua_can_be_the_memory():
     contract = {"implementation_id": "app:lua"}
     _, requests, _, _ = play(whales, "one", "two", contract=contract, entries=[lua])
     assert requests[1].messages[-1].text == f"{HEADING}\n\n- 3 actions"
+
+
+def test_a_declared_variable_reaches_the_memory_and_is_hidden_in_what_it_says():
+    variable = {
+        "id": "app:key",
+        "kind": "env.variable",
+        "meta": {},
+        "data": {"storage": "app:in_memory", "variable": "STORE_KEY", "default": "canary-5"},
+    }
+    storage = {"id": "app:in_memory", "kind": "env.storage.memory", "meta": {}, "data": {}}
+    contract = {"implementation_id": "app:recall", "context": {"key": "${STORE_KEY}"}}
+
+    def remember(_, values):
+        return {"memories": [{"id": "m", "content": f"opened with {values['key']}"}]}
+
+    _, requests, events, _ = play(
+        remember, "one", "two", contract=contract, entries=[variable, storage]
+    )
+    assert requests[1].messages[-1].text.endswith("opened with ***")
+    assert "canary" not in repr((requests[1].messages, events))
 
 
 def test_a_placeholder_that_nobody_fills_is_a_warning():

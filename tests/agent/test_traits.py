@@ -53,6 +53,7 @@ def play(agent, *entries, turns=("hi",), values=None):
     return asyncio.run(scenario())
 
 
+@pytest.mark.requirement("003/traits/prompt", "003/traits/references")
 def test_static_prompts_come_after_the_agents_in_the_order_of_the_traits():
     agent = {"prompt": "You help.", "traits": ["b_trait", "app:a_trait"], "memory": ["likes tea"]}
     requests, warnings = play(agent, trait("a_trait", prompt="A."), trait("b_trait", prompt="B."))
@@ -66,7 +67,7 @@ def test_tools_of_a_trait_have_its_context_under_the_agents():
     reference = {"id": "app:look", "context": {"c": 4}}
     requests, _ = play(agent, trait("t", context={"a": 1, "z": 1}, tools=[reference]), tool("look"))
     (spec,) = requests[0].tools
-    assert spec.context == {"a": 2, "b": 3, "c": 4, "z": 1}
+    assert spec.context == {"a": 2, "b": 3, "c": 4, "z": 1, "agent_id": "app:a"}
 
 
 def test_of_two_tools_with_one_name_the_agents_own_stays():
@@ -77,6 +78,7 @@ def test_of_two_tools_with_one_name_the_agents_own_stays():
     assert "two tools are called `look`" in warnings[0].text
 
 
+@pytest.mark.requirement("003/traits/build")
 def test_a_build_function_gets_prompt_and_context_and_adds_to_both():
     body = (
         "local prompt, context = ... "
@@ -94,6 +96,7 @@ def test_a_build_function_gets_prompt_and_context_and_adds_to_both():
     assert requests[0].tools[0].context["from"] == "build"
 
 
+@pytest.mark.requirement("003/traits/prompt-func", "003/traits/step-func")
 def test_a_prompt_function_is_asked_at_every_step_and_a_step_function_runs():
     count = {"prompt": 0, "step": 0}
 
@@ -133,6 +136,7 @@ def test_a_prompt_function_is_asked_at_every_step_and_a_step_function_runs():
     assert count == {"prompt": 2, "step": 2}
 
 
+@pytest.mark.requirement("003/errors/trait-function")
 @pytest.mark.parametrize(
     ("traits", "entries", "what"),
     [
@@ -169,6 +173,7 @@ def test_a_trait_that_is_wrong_is_a_warning_and_the_agent_goes_on(traits, entrie
     assert any(what in w.text for w in warnings), warnings
 
 
+@pytest.mark.requirement("003/traits/time-aware")
 @pytest.mark.parametrize(
     ("zone", "interval", "text"),
     [
@@ -184,12 +189,14 @@ def test_time_aware_converts_and_rounds_down(zone, interval, text):
     assert text in Clock(zone=zone, interval_min=interval).text(now)
 
 
+@pytest.mark.requirement("003/traits/time-aware")
 def test_time_aware_is_in_the_prompt_of_an_agent():
     requests, _ = play({"prompt": "P.", "traits": ["time_aware"]})
     assert "The current date and time is" in requests[0].system
     assert " UTC. " in requests[0].system
 
 
+@pytest.mark.requirement("003/tools/alias-context")
 def test_placeholders_in_tool_contexts_come_from_the_session():
     reference = {"id": "app:look", "context": {"user": "${user_id}", "key": "k-${user_id}-${gone}"}}
     requests, warnings = play({"tools": [reference]}, tool("look"), values={"user_id": "u7"})
@@ -197,6 +204,7 @@ def test_placeholders_in_tool_contexts_come_from_the_session():
     assert [w.text for w in warnings] == ["`${gone}` in the context of `look` is not known"]
 
 
+@pytest.mark.requirement("003/tools/inline-schema")
 def test_an_inline_schema_replaces_the_tools_own():
     schema = {"type": "object", "properties": {"q": {"type": "string"}}}
     requests, _ = play({"tools": [{"id": "app:look", "schema": schema}]}, tool("look"))

@@ -14,13 +14,19 @@ from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 APP = Path(next(iter(micro_agi.bundled.__path__))) / "app"
 ENTRIES = {e.id: e for e in load_app(APP, source="program").entries}
-OURS = {"app:allow_generated"}
-"""An allow in the same group: what no policy allows is refused here (decisions)."""
+OURS = {
+    # An allow in the same group: what no policy allows is refused here (decisions).
+    "app:allow_generated",
+    # So that `--model claude-…` and `gemini-…` have a price and a window.
+    *("app:claude-sonnet-5-5", "app:claude-haiku-4-5"),
+    *("app:gemini-3.5-flash", "app:gemini-2.5-flash"),
+}
 
 
 @pytest.mark.requirement(
     *("000/entries/definition", "000/entries/os-env", "000/entries/process-host"),
     *("000/entries/dependencies", "000/models/two", "000/process/command"),
+    "003/setup/dependencies",
 )
 def test_it_has_the_documents_entries_and_kinds():
     kinds = {

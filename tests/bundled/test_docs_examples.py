@@ -14,22 +14,19 @@ from typing import Any
 import pytest
 
 from micro_agi.errors import ToolFailed
-from micro_agi.net.client import Client
-from micro_agi.sandbox.host.clock import time_functions
-from micro_agi.sandbox.host.http_client import http_client_functions
-from micro_agi.sandbox.host.logger import logger_functions
-from micro_agi.sandbox.pool import Pool
+from micro_agi.registry.load import load_app
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.hosts import allow_policies, url_patterns
 from micro_agi.security.policy import Scope
-from micro_agi.tools.ctx import ctx_functions
-from micro_agi.tools.docs import Docs
-from micro_agi.tools.events import Bus, events_functions
+from micro_agi.testing.transcript import scripted_runtime
+from micro_agi.tools.docs import Docs, bundled
+from micro_agi.tools.functions import imports_of, modules_of
 
+LIBRARIES = load_app(bundled().parent / "system", source="program").entries
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DIRECTIVE = re.compile(r"(?:--|#) (part$|later: run|run|modules|hosts|host|now):? ?(.*)")
+DIRECTIVE = re.compile(r"(?:--|#) (part$|later: run|run|modules|imports|hosts|host|now):? ?(.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +45,7 @@ class Example:
     runs: tuple[Run, ...] = ()
     modules: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     part: bool = False
     later: bool = False
     language: str = "lua"
@@ -83,6 +81,7 @@ def code_example(place: str, source: str, language: str) -> Example:
         runs=tuple(Run(**run, host=host, now=now) for run in runs),
         modules=words(lines.get("modules", [""])[0]),
         hosts=words(lines.get("hosts", [""])[0]),
+        imports=words(lines.get("imports", [""])[0]),
         part="part" in lines,
         later="later: run" in lines,
         language=language,
@@ -118,14 +117,12 @@ WHOLE = [example for example in EXAMPLES if not example.part and not example.lat
 
 @pytest.fixture(name="sandbox", scope="module")
 def sandbox_fixture():
-    """One pool for all examples: a loop of its own, since `Pool` belongs to one."""
-    host = http_client_functions(Client(offline=True)) | logger_functions() | time_functions()
-    host |= ctx_functions() | events_functions(Bus())
+    """The pool of one runtime for all examples, with its event loop."""
     with asyncio.Runner() as runner:
-        pool = Pool(host=host, workers=1)
-        runner.run(pool.start())
-        yield lambda coroutine: runner.run(coroutine(pool))
-        runner.run(pool.close())
+        opened = scripted_runtime([], app="bundled")
+        runtime = runner.run(opened.__aenter__()).runtime
+        yield lambda coroutine: runner.run(coroutine(runtime.pool))
+        runner.run(opened.__aexit__(None, None, None))
 
 
 def context_of(example: Example, run: Run) -> CallContext:
@@ -150,7 +147,22 @@ def unit_of(example: Example) -> Unit:
         source=example.source,
         method=method_of(example),
         modules=example.modules,
+        imports=tuple(
+            (alias, library(target))
+            for alias, _, target in (pair.partition("=") for pair in example.imports)
+        ),
         language=example.language,
+    )
+
+
+def library(target: str) -> Unit:
+    """A library of the runtime, as an import of it becomes a unit."""
+    entry = next(e for e in LIBRARIES if e.id == target)
+    return Unit(
+        id=entry.id,
+        source=entry.data["source"],
+        modules=modules_of(entry),
+        imports=tuple((alias, library(wanted)) for alias, wanted in imports_of(entry).items()),
     )
 
 

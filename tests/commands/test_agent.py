@@ -42,10 +42,12 @@ def app(program, monkeypatch):
 
 def test_agents_are_listed(program, app):
     out = program.ok("agent", "list")
-    assert "app:boss    gpt-5.1  Asks others" in out
-    assert "app:helper" in out
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert "app:boss gpt-5.1 Asks others" in rows
+    assert any(row.startswith("app:helper") for row in rows)
 
 
+@pytest.mark.requirement("003/show/compiled")
 def test_the_exact_prompt_the_tools_and_the_warnings_are_shown(program, app):
     said = program("agent", "show", "boss")
     assert said.code == 0
@@ -55,6 +57,22 @@ def test_the_exact_prompt_the_tools_and_the_warnings_are_shown(program, app):
     assert '"required": ["message"]' in said.out
     assert "clock:  UTC" in said.out
     assert "trait `nothing_like_it` does not resolve" in said.err
+
+
+def test_an_app_that_nobody_trusts_is_shown_without_what_its_functions_would_add(program, app):
+    text = APP.replace("prompt: Be brief.", "prompt: Be brief.\n    build_func_id: app:build")
+    built = """
+  - name: build
+    kind: function.lua
+    source: "return { handler = function() return { prompt = 'Built.' } end }"
+    method: handler
+"""
+    program.file("app/src/_index.yaml", text + built.lstrip("\n"))
+    said = program("agent", "show", "boss", "--no-input")
+    assert "You decide.\n\nBe brief.\n" in said.out
+    assert "Built." not in said.out
+    assert "this app is not trusted, or it changed" in said.err
+    assert "Be brief.\n\nBuilt.\n" in program.ok("agent", "show", "boss", "--yes")
 
 
 def test_for_machines_it_is_one_object(program, app):

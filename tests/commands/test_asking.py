@@ -9,6 +9,7 @@ import pytest
 
 from micro_agi.commands.open import mask
 from micro_agi.errors import ProviderRefused
+from micro_agi.sessions.redact import Redactor
 from micro_agi.values import Secret
 from tests.commands.conftest import DOUBLE
 
@@ -58,6 +59,6 @@ def test_an_app_is_trusted_when_the_person_says_yes(program, monkeypatch, typed,
 
 def test_a_key_in_an_error_is_masked():
     error = ProviderRefused("wrong: sk-canary", where="at sk-canary", fix="drop sk-canary")
-    mask(error, Secret("sk-canary"))
+    mask(error, Redactor([Secret("sk-canary")]).text)
     assert str(error) == "wrong: ***\n  where: at ***\n  fix: drop ***"
     assert "canary" not in str(error.as_dict())

@@ -8,6 +8,7 @@ import pytest
 
 from micro_agi.commands.log_file import logging_to
 from micro_agi.registry.project import LoggerConfig
+from micro_agi.sessions.redact import Redactor
 from micro_agi.values import Secret
 
 LOG = logging.getLogger("micro_agi.tools")
@@ -67,7 +68,7 @@ def test_a_traceback_is_kept_in_both_forms(tmp_path):
 
 def test_a_key_is_masked(tmp_path):
     path = tmp_path / "a.log"
-    with logging_to(path, DEVELOPMENT, secret=Secret("sk-canary")):
+    with logging_to(path, DEVELOPMENT, clean=Redactor([Secret("sk-canary")]).text):
         LOG.info("the key is sk-canary", extra={"header": "Bearer sk-canary"})
     assert path.read_text("utf-8").count("***") == 2
     assert "canary" not in path.read_text("utf-8")

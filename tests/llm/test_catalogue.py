@@ -95,3 +95,39 @@ def test_cost_counts_cached_tokens_at_their_own_price():
     assert Pricing(input=2.5, output=10).cost(spent) == pytest.approx(6.0)
     assert Pricing(input=2.5, output=10, cached_input=0.25).cost(spent) == pytest.approx(3.75)
     assert read_card(NANO).cost(spent) is None
+
+
+def test_a_provider_can_be_an_entry_whose_options_lie_beneath_the_models():
+    provider = ModelEntry(
+        "app:gateway",
+        {"type": "llm.provider"},
+        {
+            "driver": {
+                "id": "wippy.llm.claude:provider",
+                "options": {"base_url": "u", "cache": False},
+            }
+        },
+    )
+    model = ModelEntry(
+        "app:m",
+        {"name": "m"},
+        {"providers": [{"id": "app:gateway", "options": {"cache": True}}]},
+    )
+    [card] = Catalogue([model], [provider]).all()
+    assert card.provider == "wippy.llm.claude:provider"
+    assert card.options == {"base_url": "u", "cache": True}
+    assert Catalogue([model]).all()[0].provider == "app:gateway"
+    broken = ModelEntry("app:gateway", {"type": "llm.provider"}, {"driver": "x"})
+    with pytest.raises(EntryInvalid, match="has no driver") as invalid:
+        Catalogue([model], [broken])
+    assert invalid.value.where == "app:gateway at data.driver"
+
+
+def test_what_is_written_to_a_cache_has_its_own_price():
+    usage = Usage(prompt=300, cached=50, cache_write=200, completion=10)
+    price = Pricing(input=1, output=10, cached_input=0.1, cache_write=1.25)
+    assert price.cost(usage) == pytest.approx((100 + 5 + 250 + 100) / 1e6)
+    assert Pricing(input=1, output=10).cost(usage) == pytest.approx((350 + 100) / 1e6)
+    assert usage.plus(usage).cache_write == 400
+    card = read_card(ModelEntry("app:m", {}, {"pricing": {"input": 1, "cache_write": 1.25}}))
+    assert card.pricing == Pricing(input=1, cache_write=1.25)

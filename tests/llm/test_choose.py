@@ -9,8 +9,8 @@ import pytest
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard
 from micro_agi.llm.choose import Wanted, choose
-from micro_agi.llm.discovery import find_servers
-from micro_agi.llm.providers.table import OPENAI, OPENAI_COMPATIBLE
+from micro_agi.llm.discovery import find_servers, list_models
+from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, OPENAI, OPENAI_COMPATIBLE
 from micro_agi.net.client import Client
 from micro_agi.testing.model_server import ScriptedServer
 from micro_agi.testing.scripted import scripted_card
@@ -25,7 +25,8 @@ OWN = ModelCard(
     provider_model="own-1",
     options={"base_url": "http://127.0.0.1:9/v1/", "api_key_env": "OWN_KEY"},
 )
-CATALOGUE = Catalogue([GPT, OWN, scripted_card()])
+CLAUDE = ModelCard(name="claude-x", provider=ANTHROPIC, provider_model="claude-x-1")
+CATALOGUE = Catalogue([GPT, OWN, CLAUDE, scripted_card()])
 KEY = Secret("sk-person")
 
 
@@ -73,6 +74,52 @@ def test_a_named_model_beats_the_agents():
     found, _ = chosen(model="class:big", agent_model="own", api_key=KEY)
     assert found.card is GPT
     assert "as asked" in found.why
+
+
+def test_each_service_gets_its_own_key_and_no_other():
+    keys = {"ANTHROPIC_API_KEY": Secret("a"), "GEMINI_API_KEY": Secret("g")}
+    found, _ = chosen(model="claude-x", api_key=KEY, keys=keys, organization="org")
+    assert (found.card, found.access.api_key.reveal()) == (CLAUDE, "a")
+    assert (found.access.base_url, found.access.organization) == ("https://api.anthropic.com", "")
+    assert found.why == "claude-x at Anthropic (as asked)"
+    problem = refused(model="claude-x", api_key=KEY, keys={"GEMINI_API_KEY": Secret("g")})
+    assert "set ANTHROPIC_API_KEY" in problem.fix
+
+
+@pytest.mark.requirement("agents/providers/google-key")
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({"GEMINI_API_KEY": "one", "GOOGLE_API_KEY": "two"}, "one"),
+        ({"GOOGLE_API_KEY": "two"}, "two"),
+    ],
+)
+def test_google_takes_its_key_from_either_variable(keys, key):
+    found, _ = chosen(model="gemini-9", keys={name: Secret(k) for name, k in keys.items()})
+    assert found.access.api_key.reveal() == key
+    assert (found.card.provider, found.card.provider_model) == (GOOGLE, "gemini-9")
+    assert found.card.max_tokens == 1_048_576
+    assert "set GEMINI_API_KEY or GOOGLE_API_KEY" in refused(model="gemini-9").fix
+
+
+def test_an_entrys_own_address_may_have_the_version_that_our_paths_have_too():
+    own = ModelCard(
+        name="own-claude",
+        provider=ANTHROPIC,
+        provider_model="c",
+        options={"base_url": "http://127.0.0.1:9/x/v1/", "api_key_env": "OWN_KEY"},
+    )
+    wanted = Wanted(model="own-claude", keys={"OWN_KEY": Secret("o"), "ANTHROPIC_API_KEY": KEY})
+    found = asyncio.run(choose(wanted, Catalogue([own]), Client(offline=True)))
+    assert found.access.base_url == "http://127.0.0.1:9/x"
+    assert found.access.api_key.reveal() == "o"
+
+
+def test_a_service_can_be_somewhere_else_and_need_no_key_there():
+    urls = {ANTHROPIC: "http://127.0.0.1:9"}
+    found, _ = chosen(model="claude-new", urls=urls)
+    assert (found.access.base_url, bool(found.access.api_key)) == ("http://127.0.0.1:9", False)
+    assert found.why == "claude-new at http://127.0.0.1:9 (as asked)"
 
 
 def test_a_model_with_its_own_address_gets_only_the_key_it_names():
@@ -184,3 +231,19 @@ def test_looking_for_servers_takes_no_longer_than_its_limit():
     found, took = asyncio.run(asyncio.wait_for(main(), 10))
     assert [m.name for server in found for m in server.models] == ["m"]
     assert took < 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "wire"),
+    [(OPENAI_COMPATIBLE, "chat"), (ANTHROPIC, "anthropic"), (GOOGLE, "google")],
+)
+def test_each_service_lists_its_models_in_its_own_way(provider, wire):
+    async def main():
+        client = Client(offline=True)
+        async with ScriptedServer([], models=["one", "two"]) as server:
+            url = server.address(wire)
+            found = await list_models(client, url, api_key=KEY, timeout_s=5, provider=provider)
+        await client.close()
+        return [model.name for model in found.models]
+
+    assert asyncio.run(main()) == ["one", "two"]

@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 
-import openai
 import pytest
 
 from micro_agi.testing.clock import FakeClock
@@ -20,14 +19,22 @@ SAID = Reply(
 TOOL = {"name": "clock", "description": "x", "parameters": {"type": "object", "properties": {}}}
 
 
-def client_of(server):
+@pytest.fixture(scope="module")
+def openai():
+    """Imported here, or every test process would pay half a second for it."""
+    import openai
+
+    return openai
+
+
+def client_of(openai, server):
     return openai.OpenAI(base_url=server.base_url, api_key="k", max_retries=0)
 
 
-def test_the_official_client_reads_chat_completions():
+def test_the_official_client_reads_chat_completions(openai):
     tools = [{"type": "function", "function": TOOL}]
     asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": tools}
-    with ScriptedServer([SAID, SAID]).in_thread() as server, client_of(server) as client:
+    with ScriptedServer([SAID, SAID]).in_thread() as server, client_of(openai, server) as client:
         whole = client.chat.completions.create(**asked)
         with client.chat.completions.stream(
             **asked, stream_options={"include_usage": True}
@@ -41,9 +48,9 @@ def test_the_official_client_reads_chat_completions():
         assert reply.usage.prompt_tokens_details.cached_tokens == 4
 
 
-def test_the_official_client_reads_responses():
+def test_the_official_client_reads_responses(openai):
     asked = {"model": "m", "input": "hi", "tools": [{"type": "function", "strict": False, **TOOL}]}
-    with ScriptedServer([SAID, SAID]).in_thread() as server, client_of(server) as client:
+    with ScriptedServer([SAID, SAID]).in_thread() as server, client_of(openai, server) as client:
         whole = client.responses.create(**asked)
         with client.responses.stream(**asked) as stream:
             streamed = stream.get_final_response()
@@ -54,11 +61,11 @@ def test_the_official_client_reads_responses():
         assert reply.usage.output_tokens_details.reasoning_tokens == 1
 
 
-def test_the_official_client_sees_models_and_faults():
+def test_the_official_client_sees_models_and_faults(openai):
     script = [Fault(status=401, code="invalid_api_key"), Fault(status=429, retry_after="3")]
     asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     serving = ScriptedServer(script, models=["a", "b"]).in_thread()
-    with serving as server, client_of(server) as client:
+    with serving as server, client_of(openai, server) as client:
         assert [m.id for m in client.models.list()] == ["a", "b"]
         with pytest.raises(openai.AuthenticationError):
             client.chat.completions.create(**asked)
@@ -67,11 +74,11 @@ def test_the_official_client_sees_models_and_faults():
     assert limited.value.response.headers["Retry-After"] == "3"
 
 
-def test_a_function_can_answer_every_request():
+def test_a_function_can_answer_every_request(openai):
     def echo(body):
         return Reply(text=body["messages"][-1]["content"])
 
-    with ScriptedServer(echo).in_thread() as server, client_of(server) as client:
+    with ScriptedServer(echo).in_thread() as server, client_of(openai, server) as client:
         said = [
             client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
             for text in ("one", "two")

@@ -37,7 +37,7 @@ async def streamed(stream):
     return pieces, [(c.function.name, c.function.arguments) for c in calls], finish, usage
 
 
-@pytest.mark.requirement("001/model-server/endpoints", "001/model-server/usage")
+@pytest.mark.requirement("004/model-server/endpoints", "004/model-server/usage")
 def test_a_reply_whole_and_streamed(play):
     async def scenario(served):
         whole = await served.say("hi")
@@ -63,7 +63,7 @@ def test_a_reply_whole_and_streamed(play):
     play(FakeEngine("héllo 👍"), scenario)
 
 
-@pytest.mark.requirement("001/model-server/text-calls")
+@pytest.mark.requirement("004/model-server/text-calls")
 @pytest.mark.parametrize(
     "said",
     [CALL, '<tool name="get_weather">{"city": "Rome"}</tool>', 'get_weather(city="Rome")'],
@@ -97,7 +97,7 @@ def test_a_call_that_cannot_be_read_reaches_the_client_and_can_be_run_by_nobody(
     play(FakeEngine('<tool name="get_weather">{"city": "Rome"}'), scenario)
 
 
-@pytest.mark.requirement("001/model-server/tool-choice")
+@pytest.mark.requirement("004/model-server/tool-choice")
 def test_a_forced_call_is_prefilled_in_the_models_own_notation(play):
     asked = []
 
@@ -179,7 +179,7 @@ def test_thinking_is_told_apart_from_the_answer(play):
     play(FakeEngine("<think>\nIs it <b>?\n</think>\n\nYes."), scenario)
 
 
-@pytest.mark.requirement("001/model-server/sampling")
+@pytest.mark.requirement("004/model-server/sampling")
 def test_stop_texts_and_limits_end_a_reply_where_they_should(play):
     async def scenario(served):
         for stop, text in ((["wor"], "hello "), ("lo w", "hel"), ([" worx", "d"], "hello worl")):
@@ -200,7 +200,7 @@ def test_stop_texts_and_limits_end_a_reply_where_they_should(play):
     play(FakeEngine("hello world"), scenario)
 
 
-@pytest.mark.requirement("001/model-server/refusals")
+@pytest.mark.requirement("004/model-server/refusals")
 @pytest.mark.parametrize(
     ("options", "where", "says"),
     [

@@ -34,7 +34,7 @@ async def ask(address, path="/v1/chat/completions", method="POST", body=BODY, **
     return int(head.split()[1]), head, json.loads(rest)
 
 
-@pytest.mark.requirement("001/model-server/guarded")
+@pytest.mark.requirement("004/model-server/guarded")
 @pytest.mark.parametrize(
     ("headers", "status", "says"),
     [

@@ -19,7 +19,7 @@ def prompts_of(engine):
     return [engine.decode(r.prompt).split("user\n")[-1].split("assistant")[0] for r in engine.ended]
 
 
-@pytest.mark.requirement("001/model-server/cancel")
+@pytest.mark.requirement("004/model-server/cancel")
 def test_a_client_that_leaves_frees_its_place_within_one_token(play):
     async def scenario(served):
         engine = served.engine
@@ -62,7 +62,7 @@ def test_one_that_leaves_while_it_waits_is_never_computed(play):
     play(FakeEngine("x" * 100, gated=True), scenario, at_once=1)
 
 
-@pytest.mark.requirement("001/model-server/fair")
+@pytest.mark.requirement("004/model-server/fair")
 def test_several_at_once_get_their_tokens_in_turns(play):
     """A long prompt and a long reply hold nobody up."""
 
@@ -99,7 +99,7 @@ def test_a_queue_that_is_full_says_so_and_those_in_it_are_served_in_order(play):
     play(FakeEngine("x", gated=True), scenario, at_once=1, waiting=2)
 
 
-@pytest.mark.requirement("001/model-server/prefix")
+@pytest.mark.requirement("004/model-server/prefix")
 def test_a_conversation_that_goes_on_is_computed_from_where_it_was(play):
     async def scenario(served):
         engine, messages = served.engine, []

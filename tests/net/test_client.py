@@ -386,7 +386,7 @@ def test_a_stream_is_read_as_it_comes():
         pieces = []
         wanted = Request(method="GET", url=f"http://127.0.0.1:{port}/")
         async with client.stream(wanted) as streamed:
-            async for piece in streamed.chunks():
+            while piece := await streamed.piece():
                 pieces.append(piece)
                 go_on.set()
         return pieces

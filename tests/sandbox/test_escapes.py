@@ -42,17 +42,13 @@ def problems(proof):
 @pytest.fixture(scope="module")
 def verdicts():
     """The whole corpus at the strongest level there is."""
-    for level in LEVELS:
-        (proof,) = proofs_of([level], ATTACKS)
-        if proof.verdicts:
-            return {verdict.attack.id: verdict for verdict in proof.verdicts}
-    raise AssertionError("no isolation level is available here")
+    return {verdict.attack.id: verdict for verdict in strongest(ATTACKS)}
 
 
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.id)
 def test_an_attack_comes_to_what_its_head_says(verdicts, attack):
     if attack.id not in verdicts:
-        pytest.skip("system call numbers of another machine")
+        pytest.skip("for another machine or another level")
     assert verdicts[attack.id].answer == "held", verdicts[attack.id]
 
 
@@ -67,15 +63,19 @@ def test_a_weaker_level_holds_as_well(level):
 
 PROGRAM = """
 import asyncio, json, os
-from micro_agi.sandbox.prove.corpus import FAMILIES, load
+from micro_agi.sandbox.prove.corpus import CPYTHON, FAMILIES, load
 from micro_agi.sandbox.prove.prove import prove
 
+SLOW = {"resources", "ssrf"}
+
 async def main():
-    corpus = {family: load(family) for family in FAMILIES if family not in ("resources", "ssrf")}
     found = {"uid": os.getuid(), "levels": {}}
-    async for proof in prove(["A", "B", "D"], corpus=corpus):
-        bad = [str(v) for v in proof.verdicts if v.answer != "held"]
-        found["levels"][proof.level] = [len(proof.verdicts), proof.unavailable, bad]
+    fast = set(FAMILIES) - SLOW
+    for levels, families in (["A"], fast), (["B", "D"], fast - CPYTHON):
+        corpus = {family: load(family) for family in families}
+        async for proof in prove(levels, corpus=corpus):
+            bad = [str(v) for v in proof.verdicts if v.answer != "held"]
+            found["levels"][proof.level] = [len(proof.verdicts), proof.unavailable, bad]
     print(json.dumps(found))
 
 asyncio.run(main())
@@ -123,13 +123,22 @@ def attack_file(tmp_path, family, name, text):
 
 
 def strongest(corpus):
-    proof = next(p for p in proofs_of(LEVELS, corpus) if not p.unavailable)
-    return {verdict.attack.name: verdict.answer for verdict in proof.verdicts}
+    """The verdicts at the strongest level there is; weaker ones are not attacked."""
+    for level in LEVELS:
+        (proof,) = proofs_of([level], corpus)
+        if not proof.unavailable:
+            return proof.verdicts
+    raise AssertionError("no isolation level is available here")
+
+
+def answers(corpus):
+    return {verdict.attack.name: verdict.answer for verdict in strongest(corpus)}
 
 
 WOULD_ESCAPE = [
     ("language", "gets.lua", "tool", "error: nothing", "return function() return 'keys' end"),
     ("native", "returns.txt", "machine code", "killed", "result = syscall(228, 0, bytes(16))"),
+    ("python", "gets.txt", "python", "error: nothing", "def handler(args): return 'keys'"),
     ("protocol", "lies.txt", "worker", "limit: x", "receive()\nsend(frame(b'\\x92\\x10\\x01'))"),
 ]
 
@@ -139,7 +148,7 @@ def test_an_attack_that_gets_something_is_called_escaped(tmp_path, family, name,
     mark = "--" if name.endswith("lua") else "#"
     head = f"{mark} reason: a test\n{mark} run: {run}\n{mark} expect: {expect}\n"
     attack = attack_file(tmp_path, family, name, head + body)
-    assert strongest({family: [attack]}) == {attack.name: "escaped"}
+    assert answers({family: [attack]}) == {attack.name: "escaped"}
 
 
 def test_a_host_function_or_a_server_that_is_reached_is_an_escape_whatever_comes_back(tmp_path):
@@ -152,14 +161,14 @@ def test_a_host_function_or_a_server_that_is_reached_is_an_escape_whatever_comes
         attack_file(tmp_path, "ssrf", "web.lua", web),
         attack_file(tmp_path, "ssrf", "trip.lua", trip),
     ]
-    assert strongest({"ssrf": attacks}) == {"web": "escaped", "trip": "escaped"}
+    assert answers({"ssrf": attacks}) == {"web": "escaped", "trip": "escaped"}
 
 
 def test_an_attack_that_is_stopped_for_another_reason_differs_but_did_not_escape(tmp_path):
     head = "-- reason: a test\n-- run: tool\n-- expect: error: left\n"
     body = "return function() error('right') end"
     attack = attack_file(tmp_path, "language", "other.lua", head + body)
-    assert strongest({"language": [attack]}) == {"other": "differs"}
+    assert answers({"language": [attack]}) == {"other": "differs"}
 
 
 def test_without_the_call_filter_there_is_nothing_to_attack():

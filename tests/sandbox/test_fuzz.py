@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micro_agi.errors import ToolFailed
-from micro_agi.sandbox.conversation import Request, converse
+from micro_agi.sandbox.conversation import converse
 from micro_agi.sandbox.host.calls import ALWAYS, Frame, HostFunction
 from micro_agi.sandbox.limits import Limits
-from micro_agi.sandbox.outstanding import NestedPlaces
+from micro_agi.sandbox.outstanding import Places
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import ANSWER, CALL, ERROR, HOST, READY, REFUSAL, RESULT
 from micro_agi.sandbox.worker_channel import Worker
@@ -59,10 +60,10 @@ async def answered_with(pieces):
         json.dumps(call.args, allow_nan=False)
 
     host = {"print": HostFunction(run=say, module=ALWAYS, outside=False)}
-    request = Request(op=CALL, unit=UNIT, args=encode([]), count=0, now_ns=None, result_bytes=1)
+    request = Request(op=CALL, unit=UNIT, args=encode([]), now_ns=None, result_bytes=1)
     task = asyncio.create_task(rogue())
     try:
-        places = NestedPlaces(1)
+        places = Places(1)
         found = await converse(worker, request, record, host, keep_bytes=False, places=places)
         assert worker.at_rest
         return found

@@ -302,4 +302,4 @@ def test_a_check_calls_nothing(lua):
 
 def test_names_that_come_later_say_so(lua):
     with pytest.raises(ToolFailed, match="is not available yet"):
-        lua.run("return function() return process.pid() end")
+        lua.run("return function() return process.spawn('app:x') end")

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from micro_agi.errors import ToolFailed
-from micro_agi.sandbox.conversation import Request, converse
+from micro_agi.sandbox.conversation import converse
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.limits import Limits
-from micro_agi.sandbox.outstanding import CONCURRENT, NestedPlaces
+from micro_agi.sandbox.outstanding import CONCURRENT, Places
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, ERROR, HOST, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker
@@ -41,9 +42,7 @@ def talk(*replies, host=None, granted=(), limits=None):
                 await loop.sock_sendall(theirs, reply)
 
         unit = Unit(id="test:rogue", source="")
-        request = Request(
-            op=CALL, unit=unit, args=encode([]), count=0, now_ns=None, result_bytes=1000
-        )
+        request = Request(op=CALL, unit=unit, args=encode([]), now_ns=None, result_bytes=1000)
         now = loop.time()
         record = Frame(
             unit=unit,
@@ -56,7 +55,7 @@ def talk(*replies, host=None, granted=(), limits=None):
         task = asyncio.create_task(rogue())
         try:
             return await converse(
-                worker, request, record, host or {}, keep_bytes=False, places=NestedPlaces(1)
+                worker, request, record, host or {}, keep_bytes=False, places=Places(1)
             )
         finally:
             assert worker.lost or worker.at_rest or record.host_calls

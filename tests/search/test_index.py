@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micro_agi.search.index import Index, words
+from micro_agi.search.index import Index
+from micro_agi.search.ranked import words
 
 FRUIT = {
     "apple": ("Apple", "pome", "A round fruit that grows on trees and keeps over winter."),

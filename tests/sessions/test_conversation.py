@@ -51,6 +51,14 @@ def test_a_call_without_an_outcome_is_answered_before_the_next_message():
     assert messages[3].tool_call_id == "b"
 
 
+def test_a_failed_call_is_marked_for_services_that_tell_them_apart():
+    failed = ToolCallFinished(
+        call_id="b", name="tool_b", tool="x:y", content="no", error={"code": "tool.failed"}
+    )
+    messages = derive([user("hi"), said("", "a", "b"), result("a"), failed]).messages
+    assert [m.metadata for m in messages[2:]] == [{}, {"error": True}]
+
+
 def test_two_user_messages_in_a_row_are_joined():
     messages = derive([user("one"), user("two", 2)]).messages
     assert [m.text for m in messages] == ["one\n\ntwo"]

@@ -114,10 +114,12 @@ def test_an_unknown_command_names_the_nearest():
 def test_every_command_of_the_help_can_be_run():
     _, out, err = talk(["Hi."], ["hello", "/help"])
     commands = [line.split()[0] for line in out.splitlines() if line.startswith("  /")]
-    assert len(commands) == 10
+    assert len(commands) == 11
     _, _, err = talk(["Hi."], ["hello", *commands[:-1]])
-    # Two of them want a name, and say so.
-    assert err == "error: which tool?\n  fix: /tools lists them\n" * 2
+    # Two of them want a name, and say so; and there is nothing to take back.
+    assert err.startswith("error: which tool?\n  fix: /tools lists them\n" * 2)
+    assert err.count("error: ") == 3
+    assert "error: there is no change to undo\n" in err
 
 
 def test_tools_marks_what_an_agent_made():
@@ -154,15 +156,21 @@ def test_a_session_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_question_that_nobody_can_answer_is_refused_and_says_how_to_allow_it():
-    fetch = draft("fetch", "{}") | {"modules": ["http_client"], "hosts": ["https://example.com/*"]}
+    fetch = draft("get_page", "{}") | {
+        "modules": ["http_client"],
+        "hosts": ["https://example.com/*"],
+    }
     script = [
         Call("create_tool", fetch),
-        Call("load_tool", {"id": "app.generated:fetch"}),
-        Call("fetch", {}),
+        Call("load_tool", {"id": "app.generated:get_page"}),
+        Call("get_page", {}),
         "No.",
     ]
     _, out, err = talk(script, ["fetch it"])
-    assert "  [fetch] error: `app.generated:fetch` may not request `https://example.com/*`" in out
+    assert (
+        "  [get_page] error: `app.generated:get_page` may not request `https://example.com/*`"
+        in out
+    )
     assert "no person is here" in err
 
 

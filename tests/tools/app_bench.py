@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import contextmanager
 
+from micro_agi.sandbox.kept_zygotes import current
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.policy import Policy, Scope
@@ -12,7 +13,7 @@ from micro_agi.testing.registry import memory_registry
 from micro_agi.testing.sandbox import LuaBench
 from micro_agi.tools.contract import contract_functions
 from micro_agi.tools.ctx import ctx_functions
-from micro_agi.tools.env import env_functions
+from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import registry_functions
@@ -31,10 +32,10 @@ class AppBench:
             **ctx_functions(),
             **contract_functions(self.registry, lambda: self.functions),
             **events_functions(self.bus),
-            **env_functions(self.registry, environ or {}),
+            **env_functions(Environment(self.registry, environ or {}, hide=lambda _: None)),
             **store_functions(self.registry, self.database, clock=clock),
         }
-        self.lua = LuaBench(host=self.host)
+        self.lua = LuaBench(host=self.host, kept=current())
         self.functions = Functions(self.registry, self.lua.pool)
 
     def run(self, body, *, modules=(), context=None):

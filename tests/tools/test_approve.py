@@ -49,7 +49,7 @@ async def hello(request):
 
 def draft(url, source=SOURCE):
     return {
-        "name": "fetch",
+        "name": "get_page",
         "description": "Fetch",
         "source": source,
         "modules": ["http_client"],
@@ -78,15 +78,15 @@ def play(approver, script, *, home=None, messages=("go",), handler=hello, **sett
 
 def make_and_call(times=1, path="/x"):
     def script(url):
-        call = Call("fetch", {"url": f"{url}{path}"})
-        load = Call("load_tool", {"id": "app.generated:fetch"})
+        call = Call("get_page", {"url": f"{url}{path}"})
+        load = Call("load_tool", {"id": "app.generated:get_page"})
         return [Call("create_tool", draft(url)), load, *[call] * times, "done"]
 
     return script
 
 
 def fetched(turn):
-    return [e for e in turn.of(ToolCallFinished) if e.name == "fetch"]
+    return [e for e in turn.of(ToolCallFinished) if e.name == "get_page"]
 
 
 def test_once_is_asked_for_every_call_before_it_starts():
@@ -94,7 +94,7 @@ def test_once_is_asked_for_every_call_before_it_starts():
     [turn], grants = play(person, make_and_call(times=2))
     assert [e.content for e in fetched(turn)] == ["hello", "hello"]
     assert len(person.asked) == 2
-    assert person.asked[0].tool == "app.generated:fetch"
+    assert person.asked[0].tool == "app.generated:get_page"
     assert person.asked[0].agent == "app:dev_assistant"
     assert grants == []
     kinds = [type(e) for e in turn.events]
@@ -141,8 +141,8 @@ def test_always_lasts_and_is_bound_to_the_tools_content(tmp_path):
     def again(_):
         # The server is at another port now: what counts is that no question comes up.
         return [
-            Call("load_tool", {"id": "app.generated:fetch"}),
-            Call("fetch", {"url": port["url"] + "/x"}),
+            Call("load_tool", {"id": "app.generated:get_page"}),
+            Call("get_page", {"url": port["url"] + "/x"}),
             "done",
         ]
 
@@ -166,9 +166,10 @@ def test_yes_never_grants_a_private_address():
 def test_a_grant_for_one_path_does_not_cover_another():
     def script(url):
         narrow = {**draft(url), "hosts": [f"{url}/public/*"]}
-        load = Call("load_tool", {"id": "app.generated:fetch"})
+        load = Call("load_tool", {"id": "app.generated:get_page"})
         wanted = [
-            Call("fetch", {"url": url + p}) for p in ("/public/a", "/private", "/public/../private")
+            Call("get_page", {"url": url + p})
+            for p in ("/public/a", "/private", "/public/../private")
         ]
         return [Call("create_tool", narrow), load, *wanted, "done"]
 
@@ -187,11 +188,11 @@ def test_a_redirect_is_checked_like_the_first_request():
 
     def script(url):
         narrow = {**draft(url), "hosts": [f"{url}/public/*"]}
-        load = Call("load_tool", {"id": "app.generated:fetch"})
+        load = Call("load_tool", {"id": "app.generated:get_page"})
         return [
             Call("create_tool", narrow),
             load,
-            Call("fetch", {"url": f"{url}/public/start"}),
+            Call("get_page", {"url": f"{url}/public/start"}),
             "x",
         ]
 

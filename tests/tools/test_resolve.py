@@ -39,6 +39,7 @@ def test_names_are_sanitised_as_the_documents_runtime_does(name, plain):
     assert sanitise(name) == plain
 
 
+@pytest.mark.requirement("003/tools/wildcard")
 def test_a_wildcard_is_one_namespace_exactly():
     names, warnings, _ = resolved(["a:*"], tool("a:x"), tool("a.b:y"), tool("b:z"))
     assert names == [("x", "a:x")]
@@ -68,6 +69,7 @@ def test_a_reference_may_rename_and_describe_a_tool():
     assert (spec.name, spec.description) == ("now", "Now")
 
 
+@pytest.mark.requirement("003/tools/metadata")
 @pytest.mark.parametrize(
     ("raw", "schema"),
     [

@@ -2,31 +2,40 @@
 
 Source: spec/agent.md 1.5. Tools come in this order, and of two with one visible name the
 first stays (DESIGN 10): the agent's own, those added at run time, those of its traits in
-their order, its delegates.
+their order, its delegates. Contexts are merged in one place (`_Contexts`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from micro_agi.agent.delegate_tools import DelegateTools, Exists, offered
+from micro_agi.agent.extensions import Extension, in_order, merged, with_memory
 from micro_agi.agent.recall import MemoryContract, read_contract
-from micro_agi.agent.spec import AGENT_TYPE, AgentSpec
-from micro_agi.agent.traits import Call, Clock, Contribution, StepFunction, contributions, merged
+from micro_agi.agent.schema_processors import SchemaProcessors
+from micro_agi.agent.spec import AgentSpec
+from micro_agi.agent.tool_search import TOOL_SEARCH, shown
+from micro_agi.agent.traits import (
+    Call,
+    Clock,
+    Contribution,
+    Merger,
+    StepFunction,
+    contributions,
+    overlay,
+)
 from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.messages import ToolSpec, Warned
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.tools.resolve import MODEL_NAME, resolve
-from micro_agi.values import as_object, nearest
+from micro_agi.tools.env import is_declared
+from micro_agi.tools.placeholders import fill
+from micro_agi.tools.resolve import Resolved, resolve, tool_spec
+from micro_agi.tools.schemas import Schemas, with_placeholder
+from micro_agi.values import as_object
 
 MEMORY_TITLE = "## Your memory contains:"
-DELEGATE_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"message": {"type": "string", "description": "What to forward"}},
-    "required": ["message"],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,72 +46,219 @@ class CompiledAgent:
     system: str
     """The system prompt, but for what clocks and prompt functions add at each step."""
     tools: tuple[ToolSpec, ...]
-    """Sorted by name: the order a model sees does not depend on when a tool was loaded."""
+    """All it may call, sorted by name: the order does not depend on when one was loaded."""
+    shown: tuple[ToolSpec, ...]
+    """Those a model is shown; the others are found with `system:tool_search`."""
     options: Mapping[str, Any]
     prompt_functions: tuple[StepFunction, ...] = ()
     step_functions: tuple[StepFunction, ...] = ()
     clocks: tuple[Clock, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    """Wrappers, bindings and behaviours of its traits, in the order they are called."""
     memory: MemoryContract | None = None
     warnings: tuple[Warned, ...] = ()
 
 
+async def _nobody(_: str) -> bool:
+    """Know no agents but those of the registry."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DelegateTools:
-    """How delegates are offered to a model."""
+class Compiling:
+    """What a definition is compiled with."""
 
-    enabled: bool = True
-    description_suffix: str = ""
-    schema: Mapping[str, Any] | None = None
-    """Of the arguments; None is one text, `message`."""
+    call: Call
+    """Runs build functions and schema processors."""
+    processors: SchemaProcessors
+    schemas: Schemas
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The base context, which the agent's own overrides."""
+    added: Sequence[Any] = ()
+    """Tool references loaded later."""
+    delegates: Sequence[Any] = ()
+    """Delegates added at run time."""
+    offer: DelegateTools = field(default_factory=DelegateTools)
+    exists: Exists = _nobody
+    merger: Merger = overlay
+    tool_budget: int = 0
+    """Tools that a model is shown before it has to search; 0 is no limit."""
 
 
-async def compile_agent(
-    spec: AgentSpec,
-    snapshot: Snapshot,
-    *,
-    call: Call,
-    added: Sequence[Any] = (),
-    delegates: Sequence[Any] = (),
-    values: Mapping[str, Any] | None = None,
-    offer: DelegateTools | None = None,
-) -> CompiledAgent:
+class _Contexts:
+    """Merges the contexts of one agent's tools, and fills the placeholders in them."""
+
+    def __init__(self, spec: AgentSpec, snapshot: Snapshot, how: Compiling) -> None:
+        self.values: dict[str, Any] = {**how.values, **spec.context}
+        self._spec = spec
+        self._snapshot = snapshot
+        self._merger = how.merger
+
+    def merged(self, trait: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a context of a tool or a delegate.
+
+        Raises: EntryInvalid when the embedder's merger returns no map.
+        """
+        found = self._merger(trait, self.values, own)
+        if not isinstance(found, Mapping):
+            raise EntryInvalid(
+                f"the context merger returned a {type(found).__name__}",
+                where=self._spec.id,
+                fix="return a map",
+            )
+        return dict(found)
+
+    def reference(self, item: Any, trait: Mapping[str, Any]) -> Any:
+        """Return a tool reference with its whole context; what is no reference stays."""
+        if isinstance(item, str):
+            return {"id": item, "context": self._of_tool(trait, {})}
+        if isinstance(item, Mapping):
+            return {**item, "context": self._of_tool(trait, as_object(item.get("context")))}
+        return item
+
+    def _of_tool(self, trait: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.merged(trait, own), "agent_id": self._spec.id}
+
+    def filled(self, tools: Sequence[ToolSpec]) -> tuple[list[ToolSpec], list[Warned]]:
+        """Fill `${name}` in the contexts of tools; declared variables wait for the call."""
+        # All tools of one wildcard have one context object: looked at once.
+        known: dict[int, tuple[Mapping[str, Any], set[str]]] = {}
+        filled: list[ToolSpec] = []
+        warnings: list[Warned] = []
+        for tool in tools:
+            found = known.get(id(tool.context))
+            if found is None:
+                found = known[id(tool.context)] = self.fill(tool.context)
+                for name in sorted(found[1]):
+                    warnings.append(self.unknown(name, f"`{tool.name}`", tool.id))
+            context = found[0]
+            if context is not tool.context:
+                tool = msgspec.structs.replace(tool, context=context)
+            filled.append(tool)
+        return filled, warnings
+
+    def fill(self, context: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
+        """Return a context with its placeholders filled, and the names that nobody knows."""
+        missing: set[str] = set()
+        found = {k: fill(v, self.values, missing) for k, v in context.items()}
+        unknown = {n for n in missing if not is_declared(self._snapshot, n)}
+        return (context if found == context else found), unknown
+
+    def unknown(self, name: str, of: str, where: str) -> Warned:
+        """Say that a placeholder stays empty."""
+        return Warned(
+            text=f"`${{{name}}}` in the context of {of} is not known",
+            where=where,
+            fix="give it in the agent's or the session's context",
+        )
+
+
+async def compile_agent(spec: AgentSpec, snapshot: Snapshot, how: Compiling) -> CompiledAgent:
     """Resolve all references of `spec` against one snapshot.
 
-    `added` are tool references loaded later, `delegates` delegates added at run time,
-    `values` the base context, which the agent's own overrides. `call` runs the build
-    functions of traits.
+    Raises: EntryInvalid for what only the embedder can have got wrong: a context merger
+        that returns no map. Everything else that does not resolve is a warning.
     """
-    context = {**(values or {}), **spec.context}
-    traits = await contributions(spec, snapshot, call=call, values=context)
-    own = resolve(snapshot, [_with_context(t, context) for t in (*spec.tools, *added)])
-    of_traits = resolve(
-        snapshot,
-        [_with_context(tool, {**theirs, **context}) for tool, theirs in traits.tools],
-        taken=own.tools,
+    contexts = _Contexts(spec, snapshot, how)
+    traits = await contributions(
+        spec, snapshot, call=how.call, values=contexts.values, merger=how.merger
     )
-    taken = (*own.tools, *of_traits.tools)
-    wanted = (*spec.delegates, *delegates, *traits.delegates)
-    offered, refused = _delegates(snapshot, spec, wanted, taken, context, offer or DelegateTools())
-    tools, unfilled = _filled((*taken, *offered), context)
-    memory, forgotten = _memory(snapshot, spec, context)
+    own, of_traits = _resolved(spec, snapshot, how, contexts, traits)
+    processed, unprocessed = await how.processors.apply(
+        snapshot, [*own.tools, *of_traits.tools], call=how.call
+    )
+    functions = [with_placeholder(tool) for tool in processed]
+    delegates, refused = await offered(
+        snapshot,
+        (*spec.delegates, *how.delegates, *traits.delegates),
+        where=f"{spec.id} at delegates",
+        taken=functions,
+        context=lambda theirs: contexts.merged({}, theirs),
+        offer=how.offer,
+        exists=how.exists,
+    )
+    tools, unfilled = contexts.filled([*functions, *delegates])
+    tools, visible, aside = _visible(tools, snapshot, how, own.named | of_traits.named)
+    memory, forgotten = _memory(snapshot, spec, contexts)
     return CompiledAgent(
         spec=spec,
         system=_system(spec, traits),
-        tools=tuple(sorted(tools, key=lambda t: t.name)),
+        tools=_sorted(tools),
+        shown=_sorted(visible),
         options=merged(traits.options, spec.options),
         prompt_functions=traits.prompt_functions,
         step_functions=traits.step_functions,
         clocks=traits.clocks,
+        extensions=with_memory(in_order(traits.extensions), spec.memory_contract, contexts.values),
         memory=memory,
         warnings=(
             *traits.warnings,
             *own.warnings,
             *of_traits.warnings,
+            *unprocessed,
             *refused,
             *unfilled,
+            *aside,
             *forgotten,
         ),
     )
+
+
+def _resolved(
+    spec: AgentSpec,
+    snapshot: Snapshot,
+    how: Compiling,
+    contexts: _Contexts,
+    traits: Contribution,
+) -> tuple[Resolved, Resolved]:
+    """Return the tools that the agent names or was given, and those of its traits."""
+    own = resolve(
+        snapshot,
+        [contexts.reference(tool, {}) for tool in (*spec.tools, *how.added)],
+        schemas=how.schemas,
+    )
+    theirs = resolve(
+        snapshot,
+        [contexts.reference(tool, trait) for tool, trait in traits.tools],
+        taken=own.tools,
+        schemas=how.schemas,
+    )
+    return own, theirs
+
+
+def _sorted(tools: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+    return tuple(sorted(tools, key=lambda t: t.name))
+
+
+def _visible(
+    tools: list[ToolSpec], snapshot: Snapshot, how: Compiling, named: frozenset[str]
+) -> tuple[list[ToolSpec], list[ToolSpec], list[Warned]]:
+    """Return all tools, those that a model is shown, and what had to stand aside for the search."""
+    if not how.tool_budget or len(tools) <= how.tool_budget:
+        return tools, tools, []
+    search = tool_spec(snapshot.get(TOOL_SEARCH))
+    kept = [t for t in tools if t.name != search.name]
+    loaded = {_id(reference) for reference in how.added}
+    visible = shown(
+        kept,
+        budget=how.tool_budget,
+        named=lambda tool: tool.id in named,
+        loaded=lambda tool: tool.id in loaded,
+    )
+    warnings = [
+        Warned(
+            text=f"the name `{search.name}` is the runtime's; `{tool.id}` is not offered",
+            where=tool.id,
+            fix="give it another alias",
+        )
+        for tool in tools
+        if tool.name == search.name
+    ]
+    return [*kept, search], [*visible, search], warnings
+
+
+def _id(reference: Any) -> Any:
+    return reference.get("id") if isinstance(reference, Mapping) else reference
 
 
 def _system(spec: AgentSpec, traits: Contribution) -> str:
@@ -113,114 +269,16 @@ def _system(spec: AgentSpec, traits: Contribution) -> str:
 
 
 def _memory(
-    snapshot: Snapshot, spec: AgentSpec, context: Mapping[str, Any]
+    snapshot: Snapshot, spec: AgentSpec, contexts: _Contexts
 ) -> tuple[MemoryContract | None, list[Warned]]:
     """Read the memory contract; one that is wrong is a warning and counts as none."""
     if not spec.memory_contract:
         return None, []
-    missing: set[str] = set()
-    theirs = as_object(spec.memory_contract.get("context"))
-    filled = {k: fill(v, context, missing) for k, v in theirs.items()}
-    warnings = [_unknown(name, "the memory contract", spec.id) for name in sorted(missing)]
+    filled, missing = contexts.fill(as_object(spec.memory_contract.get("context")))
+    warnings = [contexts.unknown(n, "the memory contract", spec.id) for n in sorted(missing)]
     try:
         value = {**spec.memory_contract, "context": filled}
         return read_contract(snapshot, value, agent=spec.id), warnings
     except (EntryInvalid, EntryNotFound) as error:
         warned = Warned(text=error.what, where=error.where or spec.id, fix=error.fix)
         return None, [*warnings, warned]
-
-
-def _unknown(name: str, of: str, where: str) -> Warned:
-    return Warned(
-        text=f"`${{{name}}}` in the context of {of} is not known",
-        where=where,
-        fix="give it in the agent's or the session's context",
-    )
-
-
-def _with_context(reference: Any, context: Mapping[str, Any]) -> Any:
-    """Put the agent's context under a tool reference's own; what is no reference stays."""
-    if not context:
-        return reference
-    if isinstance(reference, str):
-        return {"id": reference, "context": context}
-    if isinstance(reference, Mapping):
-        return {**reference, "context": {**context, **as_object(reference.get("context"))}}
-    return reference
-
-
-def _delegates(
-    snapshot: Snapshot,
-    spec: AgentSpec,
-    references: Iterable[Any],
-    taken: Sequence[ToolSpec],
-    context: Mapping[str, Any],
-    offer: DelegateTools,
-) -> tuple[list[ToolSpec], list[Warned]]:
-    """Turn delegates into tools that an agent answers."""
-    tools: list[ToolSpec] = []
-    warnings: list[Warned] = []
-    agents = {e.id for e in snapshot.find({"meta.type": AGENT_TYPE})} if offer.enabled else set()
-    for reference in references if offer.enabled else ():
-        facts = as_object(reference)
-        agent, name = facts.get("id"), facts.get("name")
-        where = f"{spec.id} at delegates"
-        if not isinstance(agent, str) or not isinstance(name, str):
-            said = f"`{reference!r}` is no delegate"
-            warnings.append(Warned(text=said, where=where, fix="write a map with `id` and `name`"))
-        elif agent not in agents:
-            near = ", ".join(nearest(agent, agents) or sorted(agents))
-            said = f"delegate `{agent}` is no agent"
-            warnings.append(Warned(text=said, where=where, fix=f"there are: {near}"))
-        elif not MODEL_NAME.fullmatch(name):
-            said = f"a model cannot call a delegate named `{name}`"
-            warnings.append(Warned(text=said, where=where, fix="use letters, digits, `_` or `-`"))
-        elif any(t.name == name for t in (*taken, *tools)):
-            said = f"the name `{name}` is taken; delegate `{agent}` is not offered"
-            warnings.append(Warned(text=said, where=where, fix="give it another name"))
-        else:
-            rule = facts.get("rule") or "when appropriate"
-            tools.append(
-                ToolSpec(
-                    id=agent,
-                    name=name,
-                    description=f"Forward the request to {rule}{offer.description_suffix}",
-                    schema=dict(offer.schema or DELEGATE_SCHEMA),
-                    context={**context, **as_object(facts.get("context"))},
-                    delegate=agent,
-                )
-            )
-    return tools, warnings
-
-
-def _filled(
-    tools: Sequence[ToolSpec], values: Mapping[str, Any]
-) -> tuple[list[ToolSpec], list[Warned]]:
-    """Fill `${name}` in the contexts of tools from the agent's context."""
-    filled: list[ToolSpec] = []
-    warnings: list[Warned] = []
-    for tool in tools:
-        missing: set[str] = set()
-        context = {k: fill(v, values, missing) for k, v in tool.context.items()}
-        filled.append(msgspec.structs.replace(tool, context=context))
-        warnings += [_unknown(name, f"`{tool.name}`", tool.id) for name in sorted(missing)]
-    return filled, warnings
-
-
-def fill(value: Any, values: Mapping[str, Any], missing: set[str]) -> Any:
-    """Replace a text `${name}` by the value of that name, and `${name}` inside texts by its text.
-
-    Names that are not in `values` stay as they are and are added to `missing`.
-    """
-    if not isinstance(value, str) or "${" not in value:
-        return value
-    before, _, rest = value.partition("${")
-    name, closed, after = rest.partition("}")
-    if not closed:
-        return value
-    if name not in values or values[name] == value:
-        missing.add(name)
-        return value
-    if not before and not after:
-        return values[name]
-    return f"{before}{values[name]}{fill(after, values, missing)}"

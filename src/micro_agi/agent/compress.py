@@ -16,17 +16,24 @@ from dataclasses import dataclass
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.compress import Manner, to_size
 from micro_agi.llm.gateway import Gateway
-from micro_agi.llm.request import ModelOptions, ModelRequest
-from micro_agi.messages import Compacted, Message, Usage, message
+from micro_agi.llm.request import ModelRequest, Reply
+from micro_agi.messages import Compacted, Message, Usage
 from micro_agi.sessions.conversation import SUMMARY_TITLE, Conversation
 
-CHARS_PER_TOKEN = 4
-"""Rule of thumb for English and code; used only to size summaries and chunks."""
 KEPT_MESSAGES = 8
 """Newest messages of a running turn that stay as they are."""
-WINDOW_PART = 0.6
-"""How much of the summariser's window one chunk may fill."""
+RECORD = Manner(
+    instruction=(
+        "You shorten the record of a conversation between a user and an agent, so that the "
+        "agent can go on with it. Write {length}. Keep every instruction of the user, every "
+        "decision, open task, name, id, path and number. Leave out greetings and repetitions. "
+        "Write the summary only."
+    ),
+    temperature=None,
+    refinements=0,
+)
 MAX_PINNED = 40
 FACT = re.compile(
     r"\b[a-z][\w.]*:[a-z]\w*\b"  # registry ids
@@ -38,6 +45,8 @@ FACT = re.compile(
 
 Cheap = Callable[[ModelCard], Awaitable[ModelCard]]
 """From the session's model to the one that summarises."""
+Write = Callable[[str], Awaitable[str]]
+"""From a transcript to its summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +63,25 @@ class Compressor:
         return card.max_tokens > 0 and usage.window > self.at * card.max_tokens
 
     async def compact(
-        self, conversation: Conversation, usage: Usage, card: ModelCard, *, running: bool
+        self,
+        conversation: Conversation,
+        usage: Usage,
+        card: ModelCard,
+        *,
+        running: bool,
+        checkpoint: Write | None = None,
     ) -> Compacted | None:
-        """Return the event that shortens the conversation, or None when nothing can go."""
+        """Return the event that shortens the conversation, or None when nothing can go.
+
+        `checkpoint` writes the summary in place of a model; one that fails or writes
+        nothing leaves it to the model.
+        """
         dropped, restated = cut(conversation.messages, running=running)
         if dropped < 2:
             return None
         old = conversation.messages[:dropped]
         text = as_transcript(old)
-        summary, by = await self._summary(text, card)
+        summary, by = await self._summary(text, card, checkpoint)
         pinned = lost_facts(text, summary + as_transcript(restated))
         if pinned:
             summary += "\n\nAlso mentioned: " + ", ".join(pinned)
@@ -76,18 +95,28 @@ class Compressor:
             pinned=tuple(pinned),
         )
 
-    async def _summary(self, text: str, card: ModelCard) -> tuple[str, str]:
+    async def _summary(
+        self, text: str, card: ModelCard, checkpoint: Write | None
+    ) -> tuple[str, str]:
+        if checkpoint is not None:
+            try:
+                if written := await checkpoint(text):
+                    return written[: self.target_chars], "checkpoint"
+            except MicroAgiError:
+                pass  # a strict one that failed: the model writes it
         if len(text) <= self.target_chars:
             return text, "extractive"
         try:
             cheap = await self.cheap(card)
-            summary = await to_size(self.gateway, cheap, text, self.target_chars)
+            summary = await to_size(self._ask, cheap, text, self.target_chars, RECORD)
+            summary = summary[: self.target_chars + self.target_chars // 10]
         except MicroAgiError:
             # The turn must go on without a summariser; the event names who wrote it.
             return extract(text, self.target_chars), "extractive"
-        if not summary.strip():
-            return extract(text, self.target_chars), "extractive"
         return summary, cheap.name
+
+    async def _ask(self, request: ModelRequest) -> Reply:
+        return await self.gateway.generate(request, lambda _: None)
 
 
 def cut(messages: Sequence[Message], *, running: bool) -> tuple[int, list[Message]]:
@@ -121,55 +150,6 @@ def as_transcript(messages: Sequence[Message]) -> str:
             blocks.append(f"{msg.role}: {msg.text.removeprefix(SUMMARY_TITLE)}")
         blocks += [f"tool call {c.name}: {c.arguments}" for c in msg.tool_calls]
     return "\n\n".join(blocks)
-
-
-async def to_size(gateway: Gateway, card: ModelCard, text: str, target_chars: int) -> str:
-    """Summarise `text` to about `target_chars`, in pieces when it is beyond the model's window.
-
-    Text that is short enough comes back unchanged, without a model call.
-    Raises: the gateway's errors.
-    """
-    if len(text) <= target_chars:
-        return text
-    window = max(card.max_tokens, 4096) * CHARS_PER_TOKEN
-    piece = max(int(window * WINDOW_PART), target_chars)
-    if len(text) <= piece:
-        return await _ask(gateway, card, text, target_chars)
-    pieces = split(text, piece)
-    each = max(200, target_chars // len(pieces))
-    parts = [await _ask(gateway, card, p, each) for p in pieces]
-    return await to_size(gateway, card, "\n\n".join(parts), target_chars)
-
-
-async def _ask(gateway: Gateway, card: ModelCard, text: str, target_chars: int) -> str:
-    limit = target_chars // CHARS_PER_TOKEN + 200
-    instruction = (
-        "You shorten the record of a conversation between a user and an agent, so that the "
-        f"agent can go on with it. Write at most {target_chars} characters. Keep every "
-        "instruction of the user, every decision, open task, name, id, path and number. "
-        "Leave out greetings and repetitions. Write the summary only."
-    )
-    request = ModelRequest(
-        model=card,
-        system=instruction,
-        messages=[message("user", text)],
-        tools=(),
-        options=ModelOptions(max_tokens=limit),
-    )
-    reply = await gateway.send(gateway.prepare(request), lambda _: None)
-    return reply.text[: target_chars + target_chars // 10]
-
-
-def split(text: str, size: int) -> list[str]:
-    """Cut text into pieces of at most `size` characters, at blank lines where there are any."""
-    pieces: list[str] = []
-    rest = text
-    while len(rest) > size:
-        at = rest.rfind("\n\n", size // 2, size)
-        at = size if at < 0 else at
-        pieces.append(rest[:at])
-        rest = rest[at:].lstrip("\n")
-    return [*pieces, rest] if rest else pieces
 
 
 def extract(text: str, target_chars: int) -> str:

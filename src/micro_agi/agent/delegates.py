@@ -76,21 +76,27 @@ class Delegates:
         for event in before:
             if isinstance(event, TurnFinished):
                 return event
-        _check_chain(turn, spec)
         arguments = parse_arguments(call)
-        turn.caller.validate(spec, arguments)
+        turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
         conversation, left = derive(before), unfinished(before)
         agent.add_tools(conversation.loaded)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec
+        # By the id it has, not the one it was called by: a resolver may know it by several.
+        _check_chain(turn, definition.id)
         context = turn.context.delegated(
             agent_actor(definition),
             agent.authority(definition).scope,
             agent=definition.id,
             call_id=call_key(turn.step_context(), call),
             model=runner.card.name,
-            values={**spec.context, **definition.context},
+            values={
+                **spec.context,
+                **definition.context,
+                "from_agent_id": turn.context.agent,
+                "to_agent_id": definition.id,
+            },
         )
 
         def wrapped(event: AnyEvent) -> Delegated:
@@ -118,6 +124,7 @@ class Delegates:
             commit=commit,
             show=lambda event: turn.show(wrapped(event)),
             delegate=self.answer,
+            activate=not before,
         )
         if left is not None:
             return await inner.resume(left)
@@ -126,22 +133,22 @@ class Delegates:
         return await inner.run(message("user", text))
 
 
-def _check_chain(turn: Turn, spec: ToolSpec) -> None:
+def _check_chain(turn: Turn, delegate: str) -> None:
     """Refuse a circle and a chain that is too long.
 
     Raises: LimitReached.
     """
     chain = [actor.id.removeprefix("agent:") for actor, _ in turn.context.chain]
-    path = " → ".join((*chain, spec.delegate))
-    if spec.delegate in chain:
+    path = " → ".join((*chain, delegate))
+    if delegate in chain:
         raise LimitReached(
             f"agents ask each other in a circle: {path}",
-            where=spec.delegate,
+            where=delegate,
             fix="answer without this delegate",
         )
     if len(chain) > MAX_DEPTH:
         raise LimitReached(
             f"more than {MAX_DEPTH} agents ask each other: {path}",
-            where=spec.delegate,
+            where=delegate,
             fix="answer without this delegate",
         )

@@ -1,6 +1,8 @@
 """What one turn may take: steps, calls, time, tokens, money. Reaching one is an outcome."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from micro_agi.messages import LimitHit, Usage
 
@@ -15,6 +17,15 @@ class TurnLimits:
     budget_tokens: int = 0
     budget_usd: float = 0.0
     tool_concurrency: int = 8
+    steps_chosen: bool = False
+    """A person set `steps`: what an agent's definition says does not count then."""
+
+    def of_agent(self, options: Mapping[str, Any]) -> "TurnLimits":
+        """Return the limits of one agent's turns: its `max_steps` unless a person set one."""
+        wanted = options.get("max_steps")
+        if self.steps_chosen or not isinstance(wanted, int) or wanted < 1:
+            return self
+        return replace(self, steps=wanted)
 
     def reached(self, steps: int, calls: int, usage: Usage, cost_usd: float) -> LimitHit | None:
         """Return the first limit that is used up, or None; time is watched by the turn itself."""

@@ -10,7 +10,16 @@ from typing import Any
 
 import msgspec
 
-from micro_agi.messages import Message, Part, Role, Text, ToolCall
+from micro_agi.messages import (
+    CACHE_MARKER,
+    Document,
+    Image,
+    Message,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+)
 
 MERGING = ("system", "developer", "user", "assistant")
 
@@ -20,6 +29,31 @@ class Prompt:
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self.messages: list[Message] = list(messages)
+
+    @classmethod
+    def with_system(cls, text: str) -> "Prompt":
+        """Return a new prompt that begins with a system message."""
+        return cls().add_system(text)
+
+    @staticmethod
+    def text(text: str) -> Text:
+        """Return a part of text."""
+        return Text(text)
+
+    @staticmethod
+    def image(url: str, mime: str = "") -> Image:
+        """Return an image by its address; `mime` is its media type."""
+        return Image(url=url, mime=mime)
+
+    @staticmethod
+    def image_base64(mime: str, data: str) -> Image:
+        """Return an image by its content."""
+        return Image(data=data, mime=mime)
+
+    @staticmethod
+    def document_base64(mime: str, data: str) -> Document:
+        """Return a document by its content."""
+        return Document(data=data, mime=mime)
 
     def add_system(self, text: str, metadata: dict[str, Any] | None = None) -> "Prompt":
         """Add a system message; an empty text adds nothing."""
@@ -76,6 +110,16 @@ class Prompt:
         self.messages.append(Message(role="tool", parts=(part,), tool_call_id=call_id, name=name))
         return self
 
+    def add_cache_marker(self, marker_id: str = "default") -> "Prompt":
+        """Say that a service's cache should reach up to here; nothing joins the last message then.
+
+        Without a message yet there is nothing to keep.
+        """
+        if self.messages:
+            marked = {**self.messages[-1].metadata, CACHE_MARKER: marker_id}
+            self.messages[-1] = msgspec.structs.replace(self.messages[-1], metadata=marked)
+        return self
+
     def clone(self) -> "Prompt":
         """Return an independent copy; messages are frozen, so only the list is copied."""
         return Prompt(self.messages)
@@ -89,5 +133,6 @@ class Prompt:
 
 
 def _joins(last: Message, new: Message) -> bool:
-    same = last.role == new.role and new.role in MERGING and not last.tool_calls
+    ended = bool(last.tool_calls) or CACHE_MARKER in last.metadata
+    same = last.role == new.role and new.role in MERGING and not ended
     return same and new.name in ("", last.name) and new.metadata in ({}, last.metadata)

@@ -20,13 +20,12 @@ from micro_agi.agent.traits import Call
 from micro_agi.errors import EntryInvalid, MicroAgiError, ToolFailed
 from micro_agi.messages import Message, message
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.tools.binding import function_behind
 from micro_agi.values import as_object
 
 CONTRACT = "wippy.agent:memory"
 HEADING = "Relevant context from your memory:"
 MARK = "memory_ids"
-TIMEOUT_S = 5.0
-"""The model waits for it at every step."""
 
 
 class RecallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +43,8 @@ class RecallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Messages of any role."""
     recall_cooldown: int = 1
     """Messages since the last recall."""
+    timeout_s: float = 5.0
+    """The model waits for it at every step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,54 +86,41 @@ def read_contract(snapshot: Snapshot, value: Mapping[str, Any], *, agent: str) -
             fix="see docs/agents.md",
         ) from error
     return MemoryContract(
-        function=_function(snapshot, wanted, where),
+        function=function_behind(snapshot, wanted, CONTRACT, "recall", where=where),
         context=as_object(value.get("context")),
         options=options,
     )
 
 
-def _function(snapshot: Snapshot, wanted: str, where: str) -> str:
-    """Return the function that is asked: the entry itself, or what a binding names."""
-    entry = snapshot.get(wanted)
-    if entry.kind.startswith("function."):
-        return entry.id
-    contracts = entry.data.get("contracts") if entry.kind == "contract.binding" else ()
-    for contract in contracts if isinstance(contracts, list) else ():
-        facts = as_object(contract)
-        method = as_object(facts.get("methods")).get("recall")
-        if facts.get("contract") == CONTRACT and isinstance(method, str):
-            found = snapshot.get(method if ":" in method else f"{entry.namespace}:{method}")
-            return found.id
-    raise EntryInvalid(
-        f"`{wanted}` is no memory: a `{entry.kind}` without a method `recall`",
-        where=where,
-        fix=f"name a function, or a contract.binding of {CONTRACT}",
-    )
-
-
 async def recall(
-    contract: MemoryContract, messages: Sequence[Message], *, call: Call, values: Mapping[str, Any]
+    contract: MemoryContract,
+    messages: Sequence[Message],
+    *,
+    call: Call,
+    values: Mapping[str, Any],
+    before: Sequence[str | int] = (),
 ) -> Message | None:
     """Return the developer message with what the contract remembers, or None for nothing.
 
+    `before` are ids of memories that are known from before this conversation.
     Raises: MicroAgiError when the function fails, is too slow or returns something else.
     """
     options = contract.options
     if not options.enabled or not due(messages, options):
         return None
-    known = known_ids(messages, options)
+    known = list(dict.fromkeys([*known_ids(messages, options), *before]))
     request = {
         "recent_actions": recent_actions(messages, options),
         "previous_memories": known,
         "constraints": {"max_items": options.max_items, "max_length": options.max_length},
     }
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(options.timeout_s):
             raw = await call(contract.function, [request], {**contract.context, **values})
         answer = msgspec.convert(raw or {}, _Answer, strict=False)
     except TimeoutError as error:
         raise ToolFailed(
-            f"memory `{contract.function}` took longer than {TIMEOUT_S:g} s",
+            f"memory `{contract.function}` took longer than {options.timeout_s:g} s",
             where=contract.function,
         ) from error
     except msgspec.ValidationError as error:

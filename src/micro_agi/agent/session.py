@@ -6,10 +6,9 @@ time; a second message waits for nobody and is refused.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
@@ -21,10 +20,10 @@ from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, StoreFai
 from micro_agi.messages import AnyEvent, TurnFinished, Usage, Warned, message
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
-from micro_agi.security.policy import Scope
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import RENEW_S, SessionJournal
 from micro_agi.sessions.recovery import Unfinished
+from micro_agi.sessions.redact import Stream
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller
 
@@ -40,7 +39,6 @@ class SessionParts:
     compressor: Compressor
     new_agent: NewAgent
     limits: TurnLimits
-    allow_hosts: Sequence[str] = field(default_factory=tuple)
 
 
 class Session:
@@ -53,13 +51,14 @@ class Session:
         journal: SessionJournal,
         conversation: Conversation,
         agent: AgentContext,
-        agent_id: str,
+        definition: AgentSpec,
         approvals: Approvals,
         unfinished: Unfinished | None = None,
     ) -> None:
         self.id = journal.session
         self.agent = agent
-        self.agent_id = agent_id
+        self.definition = definition
+        """Of the agent that it was opened with; another one may answer since."""
         self.conversation = conversation
         self.approvals = approvals
         self.unfinished = unfinished
@@ -67,14 +66,17 @@ class Session:
         self._parts = parts
         self._journal = journal
         self._listener: Listener = _ignore
+        self._stream = Stream(journal.redactor)
         self._waiting: list[AnyEvent] = []
         """Applied to the conversation, to be journalled with the next commit."""
         self._running: asyncio.Task[Any] | None = None
         """The task that runs a turn, which is its caller's."""
         self._stopping = False
-        self._authority: tuple[int, str, Scope] = (-1, "", Scope())
         self._loaded_agent = False
         self._compiled_at = -1
+        self._told: set[Warned] = set()
+        self._answering: Runner | None = None
+        """Who answered the newest turn."""
 
     @property
     def usage(self) -> Usage:
@@ -92,7 +94,9 @@ class Session:
         Raises: EntryNotFound, EntryInvalid, InputInvalid when no model can be had.
         """
         if self._loaded_agent:
-            return self.agent.get_current_agent()
+            runner = await self.agent.ready()
+            await self._warn(runner)
+            return runner
         known = []
         for tool in self.conversation.loaded:
             try:
@@ -102,12 +106,21 @@ class Session:
                 gone = Warned(text=f"loaded tool is gone: {error.what}", fix=error.fix)
                 await self._commit([gone])
         self.agent.add_tools(known)
-        runner = await self.agent.load_agent(self.agent_id)
+        runner = await self.agent.load_agent(self.definition.id)
+        # What the first turn needs besides, while nobody waits yet; this also tells now
+        # which policy is missing.
+        self.agent.authority(runner.compiled.spec)
+        runner.ready()
         self._loaded_agent = True
         self._compiled_at = self._parts.registry.version
-        if runner.compiled.warnings:
-            await self._commit(list(runner.compiled.warnings))
+        await self._warn(runner)
         return runner
+
+    async def _warn(self, runner: Runner) -> None:
+        """Tell what is wrong with an agent, each warning once."""
+        new = [w for w in runner.compiled.warnings if w not in self._told]
+        self._told.update(new)
+        await self._commit(new)
 
     async def run(self, text: str, listener: Listener) -> TurnFinished:
         """Run one turn and return how it ended; `listener` gets every event as it happens.
@@ -229,9 +242,10 @@ class Session:
         if parts.registry.version != self._compiled_at:
             runner = await self._recompile(runner)
         spec = runner.compiled.spec
+        authority = self.agent.authority(spec)
         context = CallContext(
-            actor=agent_actor(spec),
-            scope=self._scope(spec),
+            actor=authority.actor,
+            scope=authority.scope,
             agent=spec.id,
             session=self.id,
             turn=number,
@@ -239,6 +253,8 @@ class Session:
             model=runner.card.name,
             values={**self.agent.values, **spec.context},
         )
+        before, self._answering = self._answering, runner
+        other = before is None or before.compiled.spec.id != spec.id
         return Turn(
             registry=parts.registry,
             agent=self.agent,
@@ -247,19 +263,13 @@ class Session:
             compressor=parts.compressor,
             conversation=self.conversation,
             context=context,
-            limits=parts.limits,
+            limits=parts.limits.of_agent(spec.options),
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
+            activate=other,
+            leaving=before if other else None,
         )
-
-    def _scope(self, spec: AgentSpec) -> Scope:
-        """Return the agent's scope, collected anew when the registry or the agent changed."""
-        version = self._parts.registry.version
-        if self._authority[:2] != (version, spec.id):
-            scope = agent_scope(self._parts.registry, spec, allow_hosts=self._parts.allow_hosts)
-            self._authority = (version, spec.id, scope)
-        return self._authority[2]
 
     async def _recompile(self, runner: Runner) -> Runner:
         """Compile the agent again: the registry changed since, by this or another session."""
@@ -270,8 +280,7 @@ class Session:
             # The definition itself is broken now; the one that worked goes on.
             await self._commit([Warned(text=error.what, where=error.where, fix=error.fix)])
             return runner
-        known = set(runner.compiled.warnings)
-        await self._commit([w for w in fresh.compiled.warnings if w not in known])
+        await self._warn(fresh)
         return fresh
 
     async def _commit(
@@ -282,7 +291,7 @@ class Session:
         With `later` they are applied now, and journalled and shown with the next commit: for
         outcomes that nothing but the next step builds on, since a commit is what costs.
         """
-        events = [self._journal.scrubbed(event) for event in events]
+        events = [self._journal.redactor.event(event) for event in events]
         if later:
             for event in events:
                 self.conversation.apply(event)
@@ -302,13 +311,19 @@ class Session:
             self._waiting = [*waiting, *self._waiting]
             raise
         for event in waiting:
-            self._listener(event)
+            self._tell(event)
         for event in events:
             self.conversation.apply(event)
-            self._listener(event)
+            self._tell(event)
 
     def _show(self, event: AnyEvent) -> None:
-        self._listener(self._journal.scrubbed(event))
+        """Show what is not journalled."""
+        self._tell(self._journal.redactor.event(event))
+
+    def _tell(self, event: AnyEvent) -> None:
+        """Hand an event without secrets on; a secret may still be split over two deltas."""
+        for shown in self._stream.shown(event):
+            self._listener(shown)
 
 
 def _ignore(_: AnyEvent) -> None:

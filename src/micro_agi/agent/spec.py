@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from micro_agi.errors import EntryInvalid, EntryNotFound
+from micro_agi.registry.door import RESERVED
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import nearest
 
 AGENT_TYPE = "agent.gen1"
 DEFAULT_MAX_TOKENS = 512
+INLINE = "inline-agent"
+"""Id of a definition that has neither an id nor a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,17 @@ class AgentSpec:
     """Policy entries that are its scope, besides what `groups` hold."""
     groups: tuple[str, ...] = ()
     memory_contract: Mapping[str, Any] = field(default_factory=dict)
+    start_prompts: tuple[Any, ...] = ()
+    """What a surface may offer as a first message."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """All of the entry's `meta`, word for word."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes it belongs to, for `Discovery.agents` and the selector."""
+        given = self.meta.get("class")
+        listed = [given] if isinstance(given, str) else given
+        return tuple(c for c in listed if isinstance(c, str)) if isinstance(listed, list) else ()
 
 
 def agent_spec(entry: Entry) -> AgentSpec:
@@ -58,6 +72,7 @@ def agent_spec(entry: Entry) -> AgentSpec:
         "name": entry.meta.get("name") or "",
         "title": entry.meta.get("title") or "",
         "description": entry.meta.get("comment") or "",
+        "meta": entry.meta,
     }
     return inline_spec({**entry.data, **meta, "id": entry.id})
 
@@ -67,7 +82,7 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
 
     Raises: EntryInvalid naming the field.
     """
-    agent_id = _field(value, "id", str, "inline")
+    agent_id = _field(value, "id", str, "") or _field(value, "name", str, "") or INLINE
     security = _field(value, "security", Mapping, {})
     namespace = agent_id.partition(":")[0] if ":" in agent_id else ""
     return AgentSpec(
@@ -79,7 +94,7 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
         model=_field(value, "model", str, ""),
         max_tokens=_field(value, "max_tokens", int, DEFAULT_MAX_TOKENS),
         temperature=_field(value, "temperature", (int, float), None),
-        thinking_effort=_field(value, "thinking_effort", int, None),
+        thinking_effort=_effort(value),
         tools=tuple(_field(value, "tools", list, [])),
         traits=tuple(_field(value, "traits", list, [])),
         delegates=tuple(_field(value, "delegates", list, [])),
@@ -89,18 +104,25 @@ def inline_spec(value: Mapping[str, Any]) -> AgentSpec:
         policies=tuple(_full(p, namespace) for p in _field(security, "policies", list, [])),
         groups=tuple(_full(g, namespace) for g in _field(security, "groups", list, [])),
         memory_contract=_field(value, "memory_contract", Mapping, {}),
+        start_prompts=tuple(_field(value, "start_prompts", list, [])),
+        meta=_field(value, "meta", Mapping, {}),
     )
+
+
+def _effort(value: Mapping[str, Any]) -> int | None:
+    effort = _field(value, "thinking_effort", (int, float), None)
+    return None if effort is None else round(effort)
 
 
 def _field(value: Mapping[str, Any], key: str, wanted: Any, default: Any) -> Any:
     found = value.get(key)
-    if found is None:
+    if found is None or (wanted is list and found == {}):  # an empty Lua table
         return default
     if not isinstance(found, wanted) or (isinstance(found, bool) and wanted is not bool):
         names = wanted if isinstance(wanted, tuple) else (wanted,)
         raise EntryInvalid(
-            f"`{key}` of agent `{value.get('id', 'inline')}` is a {type(found).__name__}",
-            where=f"{value.get('id', 'inline')} at {key}",
+            f"`{key}` of agent `{value.get('id') or INLINE}` is a {type(found).__name__}",
+            where=f"{value.get('id') or INLINE} at {key}",
             fix=f"write a {' or '.join(n.__name__ for n in names)}",
         )
     return found
@@ -113,16 +135,16 @@ def _full(name: Any, namespace: str) -> str:
 def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     """Find an agent by id, else by `meta.name`; without a name, the first one there is.
 
-    Raises: EntryNotFound with the nearest agents.
+    Raises: EntryNotFound with the nearest agents; EntryInvalid for an entry that is none.
     """
-    agents = snapshot.find({"meta.type": AGENT_TYPE})
-    if not wanted and agents:
-        return agent_spec(min(agents, key=lambda e: e.id))
-    for entry in agents:
-        if wanted in (entry.id, entry.meta.get("name")):
-            return agent_spec(entry)
-    if wanted in snapshot:
+    if wanted and wanted in snapshot:
         return agent_spec(snapshot.get(wanted))
+    # The app's own before those that come with the runtime.
+    found = snapshot.find({"meta.type": AGENT_TYPE})
+    agents = sorted(found, key=lambda e: (e.namespace in RESERVED, e.id))
+    for entry in agents:
+        if not wanted or wanted == entry.meta.get("name"):
+            return agent_spec(entry)
     known = sorted({e.id for e in agents} | {str(e.meta.get("name")) for e in agents})
     near = nearest(wanted, known) or known[:5]
     raise EntryNotFound(

@@ -2,10 +2,12 @@
 
 `prepare` and `send` are apart so that a session can commit the intent, with the hash of
 the exact request, between them. Embedders call `step`, which does both.
-Source: spec/agent.md 3.2, the parts that issue 2 needs.
+Source: spec/agent.md 3. Differences: step functions run, cached tokens and thinking are counted
+once, and a truncated step counts like others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import msgspec
 
 from micro_agi.agent.compile import CompiledAgent
+from micro_agi.agent.extension_calls import Extensions
 from micro_agi.agent.prompt import Prompt
-from micro_agi.agent.recall import recall
+from micro_agi.agent.recall import MARK, recall
 from micro_agi.agent.traits import Call, StepFunction, utc_now
 from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
@@ -28,6 +31,7 @@ from micro_agi.messages import (
     Usage,
     Warned,
 )
+from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import nearest
 
 TEXT_TOOL_CALLS = "text_tool_calls"
@@ -59,6 +63,14 @@ class Response:
     message: Message
     """What to add to the conversation: `Conversation.apply` does."""
 
+    @property
+    def memory_recall(self) -> dict[str, Any] | None:
+        """What memory said, in the form of spec/agent.md 3.2: `memory_ids` and their `count`."""
+        if self.memory_prompt is None:
+            return None
+        ids = list(self.memory_prompt.metadata.get(MARK, ()))
+        return {"memory_ids": ids, "count": len(ids)}
+
 
 class Runner:
     """Runs steps of one compiled agent on one model."""
@@ -70,28 +82,49 @@ class Runner:
         gateway: Gateway,
         *,
         call: Call,
+        fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.compiled = compiled
         self.card = card
         self.tools: Mapping[str, ToolSpec] = {t.name: t for t in compiled.tools}
+        """All that it may call, also those that the model has to search first."""
+        self._shown = {t.name for t in compiled.shown}
+        self._delegates = {t.name for t in compiled.tools if t.delegate}
         self.total = Usage()
         self._gateway = gateway
         self._call = call
+        self._fill = fill
         self._now = now
+        self._options = ModelOptions(
+            max_tokens=compiled.spec.max_tokens,
+            temperature=compiled.spec.temperature,
+            thinking_effort=compiled.spec.thinking_effort,
+            text_tool_calls=self._reads_text(),
+        )
+        """One object for all steps: providers keep what they encoded from it."""
 
-    async def prepare(
+    def ready(self) -> None:
+        """Encode now what all requests of this agent have in common, its tools above all."""
+        request = ModelRequest(
+            model=self.card,
+            system=self.compiled.system,
+            messages=(),
+            tools=self.compiled.shown,
+            options=self._options,
+        )
+        with suppress(MicroAgiError):  # the first step meets it again, and says so
+            self._gateway.prepare(request)
+
+    def prepare(
         self,
         messages: Sequence[Message],
         *,
         tool_call: str | None = None,
-        context: Mapping[str, Any] | None = None,
-        on_event: OnEvent = ignore,
+        system: str,
     ) -> PreparedRequest:
-        """Build the request of the next step, with what traits add to its prompt.
+        """Build the request of the next step; `system` is what `opening` returned.
 
-        Their functions see `context` over their own; one that fails is a `Warned` event,
-        and the step goes on without it.
         Raises: InputInvalid when `tool_call` is neither a choice nor a tool's name.
         """
         if tool_call not in (None, *CHOICES) and tool_call not in self.tools:
@@ -101,20 +134,19 @@ class Runner:
                 where="tool_call",
                 fix=f"use one of: {near}",
             )
-        spec = self.compiled.spec
+        tools = self.compiled.shown
+        if tool_call and tool_call in self.tools and tool_call not in self._shown:
+            tools = (*tools, self.tools[tool_call])
+        options = self._options
+        if tool_call not in (None, options.tool_choice):
+            options = replace(options, tool_choice=tool_call)
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
-                system=await self._system(context or {}, on_event),
+                system=system,
                 messages=messages,
-                tools=self.compiled.tools,
-                options=ModelOptions(
-                    max_tokens=spec.max_tokens,
-                    temperature=spec.temperature,
-                    thinking_effort=spec.thinking_effort,
-                    tool_choice=tool_call or "auto",
-                    text_tool_calls=self._reads_text(),
-                ),
+                tools=tools,
+                options=options,
             )
         )
 
@@ -123,18 +155,21 @@ class Runner:
         messages: Sequence[Message],
         *,
         context: Mapping[str, Any] | None = None,
+        known: Sequence[str | int] = (),
         on_event: OnEvent = ignore,
     ) -> Message | None:
         """Return what the agent's memory has to say now, as a message to be kept, or None.
 
-        A memory that fails is a `Warned` event.
+        `known` are ids of memories that came up before this conversation. A memory that
+        fails is a `Warned` event.
         """
         contract = self.compiled.memory
         if contract is None:
             return None
+        contract = replace(contract, context=self._fill(contract.context))
         values = {**(context or {}), "agent_id": self.compiled.spec.id}
         try:
-            return await recall(contract, messages, call=self._call, values=values)
+            return await recall(contract, messages, call=self._call, values=values, before=known)
         except MicroAgiError as error:
             on_event(Warned(text=error.what, where=error.where, fix=error.fix))
             return None
@@ -146,7 +181,7 @@ class Runner:
         """
         reply = await self._gateway.send(prepared, on_event)
         self.total = self.total.plus(reply.usage)
-        return _response(reply, {t.name for t in self.tools.values() if t.delegate})
+        return _response(reply, self._delegates)
 
     async def step(
         self,
@@ -154,17 +189,26 @@ class Runner:
         *,
         tool_call: str | None = None,
         context: Mapping[str, Any] | None = None,
+        disable_memory_recall: bool = False,
+        previous_memory_ids: Sequence[str | int] = (),
         on_event: OnEvent = ignore,
     ) -> Response:
-        """Run one step over a conversation, which is not changed."""
+        """Run one step over a conversation, which is not changed.
+
+        In this order: prompt functions, step functions, memory, the model. All three see
+        `context` over their own.
+        Raises: InputInvalid for a `tool_call` that is none; ProviderRefused,
+            ProviderUnavailable.
+        """
         messages = prompt.messages if isinstance(prompt, Prompt) else prompt
-        memory = await self.recall(messages, context=context, on_event=on_event)
-        prepared = await self.prepare(
-            [*messages, memory] if memory else messages,
-            tool_call=tool_call,
-            context=context,
-            on_event=on_event,
-        )
+        system = await self.opening(context=context, on_event=on_event)
+        memory = None
+        if not disable_memory_recall:
+            memory = await self.recall(
+                messages, context=context, known=previous_memory_ids, on_event=on_event
+            )
+        all_messages = [*messages, memory] if memory else messages
+        prepared = self.prepare(all_messages, tool_call=tool_call, system=system)
         response = await self.send(prepared, on_event)
         return replace(response, memory_prompt=memory)
 
@@ -173,9 +217,14 @@ class Runner:
         usual = self.card.options.get(TEXT_TOOL_CALLS, False)
         return self.compiled.options.get(TEXT_TOOL_CALLS, usual) is True
 
-    async def _system(self, context: Mapping[str, Any], on_event: OnEvent) -> str:
-        """Return the system prompt of one step."""
-        compiled = self.compiled
+    async def opening(
+        self, *, context: Mapping[str, Any] | None = None, on_event: OnEvent = ignore
+    ) -> str:
+        """Return the system prompt of one step, and run the step functions of its traits.
+
+        A function that fails is a `Warned` event, and the step goes on without it.
+        """
+        context, compiled = context or {}, self.compiled
         parts = [compiled.system, *(clock.text(self._now()) for clock in compiled.clocks)]
         for function in compiled.prompt_functions:
             text = await self._trait(function, context, on_event)
@@ -199,6 +248,10 @@ class Runner:
             said = f"function `{function.id}` of trait `{function.trait}` failed: {error.what}"
             on_event(Warned(text=said, where=error.where, fix=error.fix))
             return None
+
+    def extensions(self, snapshot: Snapshot) -> Extensions:
+        """Return what the agent's traits want called around steps and calls, to be called."""
+        return Extensions(self.compiled.extensions, call=self._call, snapshot=snapshot)
 
     def get_stats(self) -> dict[str, object]:
         """Return id, name and the tokens of all steps; `completion` includes `thinking`."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from micro_agi.agent.extensions import Extension, merged, read_extensions
 from micro_agi.agent.spec import AgentSpec
 from micro_agi.errors import MicroAgiError
 from micro_agi.messages import Warned
@@ -29,6 +30,16 @@ DEFAULT_INTERVAL_MIN = 15
 
 Call = Callable[[str, Sequence[Any], Mapping[str, Any]], Awaitable[Any]]
 """`await call(entry id, arguments, context values)`; raises MicroAgiError."""
+
+Merger = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+"""`merger(trait's context, agent's context, the tool's own)`."""
+
+
+def overlay(
+    trait: Mapping[str, Any], agent: Mapping[str, Any], own: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Merge contexts as usual: each key from the last that has it."""
+    return {**trait, **agent, **own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,7 @@ class Contribution:
     prompt_functions: tuple[StepFunction, ...] = ()
     step_functions: tuple[StepFunction, ...] = ()
     clocks: tuple["Clock", ...] = ()
+    extensions: tuple[Extension, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
 
@@ -63,6 +75,7 @@ class Contribution:
             prompt_functions=self.prompt_functions + other.prompt_functions,
             step_functions=self.step_functions + other.step_functions,
             clocks=self.clocks + other.clocks,
+            extensions=self.extensions + other.extensions,
             options=merged(self.options, other.options),
             warnings=self.warnings + other.warnings,
         )
@@ -92,17 +105,27 @@ def utc_now() -> datetime:
 
 
 async def contributions(
-    spec: AgentSpec, snapshot: Snapshot, *, call: Call, values: Mapping[str, Any]
+    spec: AgentSpec,
+    snapshot: Snapshot,
+    *,
+    call: Call,
+    values: Mapping[str, Any],
+    merger: Merger = overlay,
 ) -> Contribution:
     """Collect what the traits of `spec` contribute; `values` is the agent's context."""
     total = Contribution()
     for reference in spec.traits:
-        total = total.plus(await _one(spec, snapshot, reference, call, values))
+        total = total.plus(await _one(spec, snapshot, reference, call, values, merger))
     return total
 
 
 async def _one(
-    spec: AgentSpec, snapshot: Snapshot, reference: Any, call: Call, values: Mapping[str, Any]
+    spec: AgentSpec,
+    snapshot: Snapshot,
+    reference: Any,
+    call: Call,
+    values: Mapping[str, Any],
+    merger: Merger,
 ) -> Contribution:
     instance = as_object(reference)
     name = reference if isinstance(reference, str) else instance.get("id")
@@ -110,30 +133,40 @@ async def _one(
         return _warning(f"`{reference!r}` is no trait reference", spec, "write an id, or a map")
     if name in TIME_AWARE:
         return _time_aware(spec, {**as_object(instance.get("context")), **values})
-    entry = _find(snapshot, name)
+    entry = find_trait(snapshot, name)
     if entry is None:
         known = [e.id for e in snapshot.find({"meta.type": TRAIT_TYPE})] + ["time_aware"]
         near = ", ".join(nearest(name, known) or known)
         return _warning(f"trait `{name}` does not resolve", spec, f"there are: {near}")
-    context = {**as_object(entry.data.get("context")), **as_object(instance.get("context"))}
-    found = _static(entry, name, context)
-    found = replace(
-        found,
-        options=merged(
-            as_object(entry.data.get("agent_options")), as_object(instance.get("agent_options"))
-        ),
+    data = entry.data
+    context = merger(as_object(data.get("context")), {}, as_object(instance.get("context")))
+    around = read_extensions(
+        data,
+        instance,
+        trait=name,
+        context=lambda own: {**merger(context, values, own), "agent_id": spec.id},
     )
-    build = entry.data.get("build_func_id")
+    options = merged(around.options, as_object(data.get("agent_options")))
+    found = replace(
+        _static(entry, name, context),
+        extensions=around.extensions,
+        options=merged(options, as_object(instance.get("agent_options"))),
+        warnings=around.warnings,
+    )
+    build = data.get("build_func_id")
     if isinstance(build, str) and build:
-        found = await _built(spec, found, build, context, values, call)
+        inputs = {**merger(context, values, {}), "agent_id": spec.id}
+        found = await _built(spec, found, build, context, inputs, call)
     return found
 
 
-def _find(snapshot: Snapshot, name: str) -> Entry | None:
-    for entry in snapshot.find({"meta.type": TRAIT_TYPE}):
-        if name == entry.id or (":" not in name and name == entry.meta.get("name")):
-            return entry
-    return None
+def find_trait(snapshot: Snapshot, name: str) -> Entry | None:
+    """Return the trait with this id, else, for a name without a colon, with this `meta.name`."""
+    if name in snapshot:
+        entry = snapshot.get(name)
+        return entry if entry.meta.get("type") == TRAIT_TYPE else None
+    traits = snapshot.find({"meta.type": TRAIT_TYPE}) if ":" not in name else []
+    return next((e for e in traits if e.meta.get("name") == name), None)
 
 
 def _static(entry: Entry, name: str, context: Mapping[str, Any]) -> Contribution:
@@ -160,11 +193,10 @@ async def _built(
     static: Contribution,
     function: str,
     context: Mapping[str, Any],
-    values: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     call: Call,
 ) -> Contribution:
     """Add what the trait's build function returns; its context reaches the tools only."""
-    inputs = {**context, **values, "agent_id": spec.id}
     try:
         answer = await call(function, ["\n\n".join(static.prompts), inputs], inputs)
     except MicroAgiError as error:
@@ -188,7 +220,33 @@ async def _built(
         tools=tuple((t, for_tools) for t in tools),
         delegates=(*static.delegates, *_items(answer.get("delegates"))),
         options=merged(static.options, as_object(answer.get("agent_options"))),
+        warnings=(*static.warnings, *_misfits(spec, function, answer)),
     )
+
+
+BUILT = {
+    **{"prompt": (str,), "tools": (list, tuple), "delegates": (list, tuple)},
+    **{"context": (Mapping,), "agent_options": (Mapping,)},
+}
+"""What a build function may return, and as what."""
+
+
+def _misfits(spec: AgentSpec, function: str, answer: Mapping[str, Any]) -> list[Warned]:
+    """Say which parts of a build function's answer are ignored, and why."""
+    said: list[str] = []
+    for key, value in answer.items():
+        if key not in BUILT:
+            said.append(f"`{key}`, which is none of {', '.join(BUILT)}")
+        elif value and not isinstance(value, BUILT[key]):
+            said.append(f"`{key}` as a {type(value).__name__}")
+    return [
+        Warned(
+            text=f"build function `{function}` returned {what}",
+            where=f"{spec.id} at traits",
+            fix="return a map with prompt, tools, delegates, context, agent_options",
+        )
+        for what in said
+    ]
 
 
 def _items(value: Any) -> list[Any]:
@@ -205,9 +263,9 @@ def _time_aware(spec: AgentSpec, context: Mapping[str, Any]) -> Contribution:
         said = f"`{zone}` is no time zone; UTC is used"
         warnings.append(Warned(text=said, where=f"{spec.id} at traits", fix="use Europe/Berlin"))
         zone = "UTC"
-    if not isinstance(interval, int) or isinstance(interval, bool) or not 0 < interval <= 60:
+    if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
         if interval is not None:
-            said = f"time_interval `{interval}` is no number of minutes from 1 to 60; 15 is used"
+            said = f"time_interval `{interval}` is no number of minutes; 15 is used"
             warnings.append(Warned(text=said, where=f"{spec.id} at traits"))
         interval = DEFAULT_INTERVAL_MIN
     clock = Clock(zone=str(zone), interval_min=interval)
@@ -216,14 +274,3 @@ def _time_aware(spec: AgentSpec, context: Mapping[str, Any]) -> Contribution:
 
 def _warning(text: str, spec: AgentSpec, fix: str) -> Contribution:
     return Contribution(warnings=(Warned(text=text, where=f"{spec.id} at traits", fix=fix),))
-
-
-def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge maps deeply: maps join, everything else of `second` replaces."""
-    result = dict(first)
-    for key, value in second.items():
-        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-            result[key] = merged(result[key], value)
-        else:
-            result[key] = value
-    return result

@@ -16,10 +16,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from micro_agi.agent.around import Around
+from micro_agi.agent.calls import (
+    REPEATS_TOLD,
+    Planned,
+    exclusive_among,
+    repeated,
+    skipped,
+    told,
+)
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.limits import TurnLimits
-from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError, ToolFailed, ToolInterrupted
+from micro_agi.agent.outcomes import Outcomes
+from micro_agi.agent.step import Runner
+from micro_agi.agent.tool_search import TOOL_SEARCH
+from micro_agi.errors import MicroAgiError, ProviderRefused, ToolInterrupted
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
@@ -33,8 +45,6 @@ from micro_agi.messages import (
     StepStarted,
     ToolCall,
     ToolCallFinished,
-    ToolCreated,
-    ToolLoaded,
     ToolSpec,
     TurnFinished,
     TurnResumed,
@@ -48,7 +58,6 @@ from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
-from micro_agi.tools.results import MARK, READ_RESULT
 
 Commit = Callable[..., Awaitable[None]]
 """`await commit([event, …], durable=False, later=False)`."""
@@ -61,10 +70,8 @@ End = tuple[Outcome, str]
 
 MAX_TRUNCATED = 2
 """Retries of steps that were cut inside their tool calls."""
-REPEATS_TOLD = 3
-"""The same call failing this often: the model is told, and the next one is refused."""
-LOADS = "load_tool"
-"""Value of `meta.effect` on the operator's entry whose result names a tool to load."""
+MAX_EMPTY = 2
+"""Retries of steps that had neither text nor a call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,12 +89,19 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    activate: bool = False
+    """The agent answers for the first time, or again after another one."""
+    leaving: Runner | None = None
+    """The agent that answered before it, if it was another one."""
     clock: Callable[[], float] = time.monotonic
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
     steps: int = 0
     calls: int = 0
     truncated: int = 0
+    empty: int = 0
+    planned: dict[str, Planned] = field(default_factory=dict)
+    """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
     effects: frozenset[str] = frozenset()
     """Ids of the newest step's calls that may have an effect outside."""
@@ -95,6 +109,12 @@ class Turn:
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    outcomes: Outcomes = field(init=False)
+    around: Around = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outcomes = Outcomes(self.registry, self.agent)
+        self.around = Around(self.registry, self.context, self.commit)
 
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
@@ -137,6 +157,8 @@ class Turn:
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
             outcome = "failed"
+        finally:
+            self.outcomes.close()
         self.conversation.close_calls()
         finished = TurnFinished(
             turn=self.context.turn,
@@ -155,6 +177,10 @@ class Turn:
         return end or await self._loop()
 
     async def _loop(self) -> End:
+        if self.leaving is not None:
+            await self.around.phase("deactivate", self.leaving, step=self.steps)
+        if self.activate:
+            await self.around.phase("activate", await self.agent.ready(), step=self.steps)
         while True:
             hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             if hit is not None:
@@ -182,7 +208,14 @@ class Turn:
             self.calls += len(calls)
             await self._call_tools(calls)
         elif calls:
+            runner = await self.agent.ready()
+            making = [p.call for p in pending or ()]
+            self.planned = await self.around.plan(making, runner, step=self.steps)
             await self._call_tools(calls, pending)
+        elif not step.message.text.strip():
+            self.empty += 1
+            if self.empty > MAX_EMPTY:
+                raise _no_answer(step, self.empty)
         else:
             await self._compact(step.usage, running=False)
             return "answered", step.message.text
@@ -190,15 +223,13 @@ class Turn:
         return None
 
     async def _step(self) -> StepFinished:
-        runner = self.agent.get_current_agent()
-        memory = await runner.recall(
-            self.conversation.messages, context=self.context.values, on_event=self.show
-        )
+        runner, values = await self.agent.ready(), self.context.values
+        await self.around.phase("before_step", runner, step=self.steps)
+        system = await runner.opening(context=values, on_event=self.show)
+        memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
-        prepared = await runner.prepare(
-            self.conversation.messages, context=self.context.values, on_event=self.show
-        )
+        prepared = runner.prepare(self.conversation.messages, system=system)
         self.steps += 1
         await self.commit(
             [
@@ -224,11 +255,18 @@ class Turn:
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.
         calls = response.message.tool_calls
-        intents = [self.caller.started(call, runner.tools) for call in calls]
+        self.planned = await self.around.plan(calls, runner, step=self.steps)
+        intents = [self.caller.started(self._planned(call), runner.tools) for call in calls]
         effects = frozenset(i.call_id for i in intents if not i.replayable)
         await self.commit([finished, *intents], durable=bool(effects), later=not intents)
         self.effects = effects
+        await self.around.phase("after_step", runner, step=self.steps)
         return finished
+
+    def _planned(self, call: ToolCall) -> ToolCall:
+        """Return the call that runs in place of a call, which is mostly itself."""
+        planned = self.planned.get(call.id)
+        return planned if isinstance(planned, ToolCall) else call
 
     async def _call_tools(
         self, calls: Sequence[ToolCall], pending: Sequence[Pending] | None = None
@@ -237,21 +275,26 @@ class Turn:
 
         The calls run together; the conversation has their results in call order.
         """
-        tools = self.agent.get_current_agent().tools
+        runner = await self.agent.ready()
+        tools = runner.tools
         left = {p.call.id: p for p in pending or ()}
         making = calls if pending is None else [p.call for p in pending]
         # Of calls that were cut off nobody knows what they wrote before.
         self.version_before = self.registry.version if pending is None else -1
         context = self.step_context()
         gate = asyncio.Semaphore(self.limits.tool_concurrency)
-        alone = next((c.id for c in calls if c.name in tools and tools[c.name].exclusive), None)
+        alone = exclusive_among([self._planned(call) for call in calls], tools)
 
         async def run(call: ToolCall) -> ToolCallFinished:
             if alone is not None and call.id != alone:
-                return _skipped(call)
+                return skipped(call)
             if self.failures[_identity(call)] >= REPEATS_TOLD:
-                return _repeated(call)
-            spec, cut_off = tools.get(call.name), left.get(call.id)
+                return repeated(call)
+            refused, cut_off = self.planned.get(call.id), left.get(call.id)
+            if isinstance(refused, MicroAgiError):
+                return failed_call(call, "", refused)
+            call = self._planned(call)
+            spec = tools.get(call.name)
             if cut_off is not None and not self._may_run(cut_off):
                 return _interrupted(cut_off, self._written(call))
             if spec is not None and spec.delegate:
@@ -259,14 +302,21 @@ class Turn:
                 return await self.delegate(self, call, spec, cut_off.nested if cut_off else ())
             async with gate:
                 return await self.caller.run(
-                    call, tools, context, approvals=self.approvals, emit=self._emit
+                    call,
+                    tools,
+                    context,
+                    approvals=self.approvals,
+                    emit=self._emit,
+                    session=self.agent.values,
+                    local={TOOL_SEARCH: self.outcomes.search},
                 )
 
         running = {call.id for call in making}
+        finished: dict[str, ToolCallFinished] = {}
 
         async def run_and_keep(call: ToolCall) -> ToolCallFinished | None:
             """Return a result that may wait for the others; commit one that may not."""
-            result = await run(call)
+            result = finished[call.id] = await run(call)
             running.discard(call.id)
             if not running or call.id not in self.effects:
                 return result
@@ -287,13 +337,15 @@ class Turn:
             raise
         waiting = [(c, r) for c, r in zip(making, results, strict=True) if r is not None]
         recorded = [await self._record(call, result) for call, result in waiting]
+        done = list(finished.values())
+        await self.around.after(making, done, tools, runner, step=self.steps)
         # What had an effect outside must not be forgotten; the rest may run again.
         events = [event for events in recorded for event in events]
         await self.commit(events, later=not self.effects)
 
     def _may_run(self, pending: Pending) -> bool:
         """Whether a call that was cut off runs (again): a delegate goes on where it was."""
-        spec = self.agent.get_current_agent().tools.get(pending.call.name)
+        spec = self.agent.tools.get(pending.call.name)
         return pending.may_run or (spec is not None and bool(spec.delegate))
 
     def step_context(self) -> CallContext:
@@ -311,30 +363,15 @@ class Turn:
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
     async def _record(self, call: ToolCall, result: ToolCallFinished) -> list[AnyEvent]:
-        """Return one result with the effects it had: tools created, tools loaded."""
+        """Count a failure, and return the result with the effects it had."""
         identity = _identity(call)
         if result.error is None:
             self.failures.pop(identity, None)
         else:
             self.failures[identity] += 1
             if self.failures[identity] == REPEATS_TOLD:
-                result = _told(result)
-        result, loads = await self._load(call, result)
-        return [result, *self._created(call), *loads]
-
-    def _created(self, call: ToolCall) -> list[AnyEvent]:
-        """Return what the call wrote, as the registry knows it: also what Lua code wrote."""
-        return [
-            ToolCreated(
-                call_id=call.id,
-                tool=change.entry_id,
-                version=version.id,
-                updated=change.kind == "entry.update",
-                report=dict(version.report),
-            )
-            for version in self._written(call)
-            for change in version.operations
-        ]
+                result = told(result)
+        return await self.outcomes.of(call, result, self._written(call))
 
     def _written(self, call: ToolCall) -> Sequence[Version]:
         """Return the registry's versions that one call of the newest step wrote."""
@@ -343,44 +380,16 @@ class Turn:
         key = call_key(self.step_context(), call)
         return self.registry.versions_of_call(self.context.session, key)
 
-    async def _load(
-        self, call: ToolCall, result: ToolCallFinished
-    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
-        """Load the tool that a `load_tool` effect names; if that fails, so did the call."""
-        if MARK in result.content and result.result is None and result.error is None:
-            return await self._add(call, result, READ_RESULT)
-        value = result.result
-        if not (isinstance(value, dict) and value.get("loaded") is True and result.tool):
-            return result, []
-        try:
-            entry = self.registry.get(result.tool)
-        except EntryNotFound:
-            return result, []
-        if entry.meta.get("effect") != LOADS or not self.registry.is_operators(entry.namespace):
-            return result, []
-        return await self._add(call, result, str(value.get("id") or ""))
-
-    async def _add(
-        self, call: ToolCall, result: ToolCallFinished, wanted: str
-    ) -> tuple[ToolCallFinished, list[AnyEvent]]:
-        """Add a tool to the running agent, or turn the result into the reason why not."""
-        if any(t.id == wanted for t in self.agent.get_current_agent().compiled.tools):
-            return result, []
-        try:
-            self.agent.add_tools(wanted)
-            runner = await self.agent.reload(wanted=wanted)
-        except (EntryInvalid, EntryNotFound) as error:
-            self.agent.remove_tool(wanted)
-            return failed_call(call, result.tool, error), []
-        name = next(t.name for t in runner.compiled.tools if t.id == wanted)
-        return result, [ToolLoaded(call_id=call.id, tool=wanted, name=name)]
-
     async def _compact(self, usage: Usage, *, running: bool) -> None:
-        runner = self.agent.get_current_agent()
+        runner = await self.agent.ready()
         if self.compressor.due(usage, runner.card):
             await self.commit([])  # summarising takes seconds: what waits is committed before
             event = await self.compressor.compact(
-                self.conversation, usage, runner.card, running=running
+                self.conversation,
+                usage,
+                runner.card,
+                running=running,
+                checkpoint=self.around.checkpoint(runner, step=self.steps),
             )
             if event is not None:
                 await self.commit([event])
@@ -408,15 +417,6 @@ def _ended(task: "asyncio.Task[Any]") -> bool:
     return task.done() and task.exception() is None
 
 
-def _skipped(call: ToolCall) -> ToolCallFinished:
-    error = ToolFailed(
-        "skipped: another call of this reply has to run alone",
-        where=f"tool call {call.id}",
-        fix="call it again in the next step if it is still needed",
-    )
-    return failed_call(call, "", error)
-
-
 def _interrupted(pending: Pending, written: Sequence[Version]) -> ToolCallFinished:
     """Return the result of a call that was cut off and must not be repeated."""
     entries = [f"{c.entry_id} (version {v.id})" for v in written for c in v.operations]
@@ -429,25 +429,9 @@ def _interrupted(pending: Pending, written: Sequence[Version]) -> ToolCallFinish
     return failed_call(pending.call, pending.intent.tool, error)
 
 
-def _repeated(call: ToolCall) -> ToolCallFinished:
-    error = ToolFailed(
-        f"`{call.name}` failed {REPEATS_TOLD} times with these arguments; refused for this turn",
-        where=f"tool call {call.id}",
-        fix="do something else",
-    )
-    return failed_call(call, "", error)
-
-
-def _told(result: ToolCallFinished) -> ToolCallFinished:
-    note = (
-        f"\n[this call failed {REPEATS_TOLD} times with the same arguments; "
-        "it will be refused from now on]"
-    )
-    return ToolCallFinished(
-        call_id=result.call_id,
-        name=result.name,
-        tool=result.tool,
-        content=result.content + note,
-        error=result.error,
-        duration_s=result.duration_s,
+def _no_answer(step: StepFinished, times: int) -> ProviderRefused:
+    return ProviderRefused(
+        f"the model answered {times} times with neither text nor a tool call",
+        where=f"the last reply ended with `{step.finish_reason}`",
+        fix="ask again or differently, raise the agent's max_tokens, or use another model",
     )

@@ -10,6 +10,7 @@ from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import facts, table
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.messages import ToolSpec
+from micro_agi.terminal.console import Console
 
 
 async def list_agents(invocation: Invocation) -> int:
@@ -17,7 +18,11 @@ async def list_agents(invocation: Invocation) -> int:
     async with open_runtime(invocation) as rt:
         entries = rt.registry.find({"meta.type": AGENT_TYPE})
     rows = [
-        (e.id, str(e.data.get("model") or "-"), str(e.meta.get("comment") or e.meta.get("title")))
+        (
+            e.id,
+            str(e.data.get("model") or "-"),
+            str(e.meta.get("comment") or e.meta.get("title") or "-"),
+        )
         for e in entries
     ]
     if invocation.as_json:
@@ -32,9 +37,11 @@ async def list_agents(invocation: Invocation) -> int:
 async def show(invocation: Invocation) -> int:
     """Show the exact system prompt, the tools with their schemas, and what is wrong.
 
-    What clocks and prompt functions of traits add at each step is named, not run.
+    What clocks and prompt functions of traits add at each step is named, not run; their
+    build functions and the app's resolver do run, so a person has to trust the app.
     """
-    async with open_runtime(invocation) as rt:
+    console = Console.open(invocation.settings)
+    async with open_runtime(invocation, console=console) as rt:
         compiled = await rt.agent_context().compiled(invocation.args.id)
         model = await _model(rt, compiled.spec.model)
     if invocation.as_json:
@@ -49,6 +56,8 @@ async def show(invocation: Invocation) -> int:
         ("traits", ", ".join(str(t if isinstance(t, str) else t.get("id")) for t in spec.traits)),
         ("steps", ", ".join(f.id for f in (*compiled.prompt_functions, *compiled.step_functions))),
         ("clock", ", ".join(c.zone for c in compiled.clocks)),
+        ("around", ", ".join(f"{e.binding} ({e.kind})" for e in compiled.extensions)),
+        ("shown", _shown(compiled)),
     ]
     shown = [(name, text) for name, text in pairs if text]
     invocation.say(facts(shown, width=invocation.width))
@@ -62,6 +71,13 @@ async def show(invocation: Invocation) -> int:
     for warning in compiled.warnings:
         invocation.note(f"warning: {warning.text}\n  where: {warning.where}\n  fix: {warning.fix}")
     return 0
+
+
+def _shown(compiled: CompiledAgent) -> str:
+    """Say how many of the tools a model is shown, if it is not all."""
+    if len(compiled.shown) == len(compiled.tools):
+        return ""
+    return f"{len(compiled.shown)} of {len(compiled.tools)} tools, the others after tool_search"
 
 
 def _target(tool: ToolSpec) -> str:
@@ -92,6 +108,11 @@ def _as_json(compiled: CompiledAgent, model: str) -> dict[str, object]:
                 "context": t.context,
             }
             for t in compiled.tools
+        ],
+        "shown": [t.name for t in compiled.shown],
+        "extensions": [
+            {"kind": e.kind, "binding": e.binding, "phases": e.phases, "priority": e.priority}
+            for e in compiled.extensions
         ],
         "warnings": [{"text": w.text, "where": w.where, "fix": w.fix} for w in compiled.warnings],
     }

@@ -24,7 +24,7 @@ async def run(invocation: Invocation) -> int:
                 fix="`micro-agi registry list --kind 'function.*'` lists what can be",
             )
         if entry.meta.get("type") == "tool":
-            rt.caller.validate(tool_spec(entry), argument)
+            rt.caller.schemas.validate(tool_spec(entry), argument)
         result = await rt.call(entry.id, argument)
     invocation.say_json(result)
     return 0

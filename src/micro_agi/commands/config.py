@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from micro_agi.commands.invocation import Invocation
-from micro_agi.commands.log_file import MASK
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import table
 from micro_agi.errors import MicroAgiError
+from micro_agi.sessions.redact import MASK
 from micro_agi.settings import (
     PREFIX,
     Settings,

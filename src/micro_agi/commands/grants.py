@@ -12,7 +12,7 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.context import root_context
 from micro_agi.security.policy import parse_policy
-from micro_agi.tools.approve import GRANTS
+from micro_agi.tools.approve import GRANTS, verb
 from micro_agi.values import nearest
 
 
@@ -37,12 +37,15 @@ async def list_grants(invocation: Invocation) -> int:
 def _facts(snapshot: Snapshot, entry: Entry) -> dict[str, Any]:
     policy = parse_policy(entry.id, entry.data)
     bound = {c.field: c.value for c in policy.conditions}
+    exact = bound.get("resource")
     tool = str(entry.meta.get("tool") or bound.get("meta.tool") or "any tool")
     return {
         "name": entry.name,
         "tool": tool,
         "agent": str(entry.meta.get("agent") or bound.get("actor.id") or "any agent"),
-        "may": f"{', '.join(policy.actions)} on {', '.join(policy.resources)}",
+        "may": f"{verb(policy.actions[0])} {exact}"
+        if exact
+        else f"{', '.join(policy.actions)} on {', '.join(policy.resources)}",
         "state": _state(snapshot, tool, bound.get("meta.tool_hash")),
     }
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import platform
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -26,6 +27,7 @@ from micro_agi.llm.discovery import list_models
 from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
+from micro_agi.sandbox.shell import run_shell
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext
@@ -69,6 +71,7 @@ async def examine(invocation: Invocation) -> AsyncGenerator[Finding, None]:
     async with aclosing(_sandbox(invocation.settings)) as findings:
         async for finding in findings:
             yield finding
+    yield await _shell()
     async with aclosing(_runtime(invocation)) as findings:
         async for finding in findings:
             yield finding
@@ -156,6 +159,26 @@ async def _sandbox(settings: Settings) -> AsyncGenerator[Finding, None]:
         yield _broken("sandbox", error)
     finally:
         await pool.close()
+
+
+async def _shell() -> Finding:
+    """Run a command in a room of its own; a machine that cannot make one has no shell."""
+    with tempfile.TemporaryDirectory(prefix="micro-agi-") as place:
+        try:
+            result = await run_shell("echo $((2 * 21))", workspace=Path(place))
+        except SandboxUnavailable as error:
+            return Finding(
+                part="shell", state="todo", what="agents cannot run commands", fix=error.where
+            )
+    if result.output == "42\n":
+        what = f"2 * 21 is 42 in a locked room, in {result.seconds * 1000:.0f} ms"
+        return Finding(part="shell", state="ok", what=what)
+    return Finding(
+        part="shell",
+        state="broken",
+        what=f"2 * 21 is {result.output.strip() or result.errors.strip() or result.ended_by}",
+        fix="`bash -c 'echo $((2 * 21))'` has to work here",
+    )
 
 
 async def _try_call(pool: Pool) -> Finding:
@@ -261,14 +284,18 @@ async def _model(rt: Runtime) -> Finding:
     if access is None:
         return Finding(part="model", state="ok", what=chosen.why)
     server = await list_models(
-        rt.client, access.base_url, api_key=access.api_key, timeout_s=MODEL_TIMEOUT_S
+        rt.client,
+        access.base_url,
+        api_key=access.api_key,
+        timeout_s=MODEL_TIMEOUT_S,
+        provider=chosen.card.provider.partition(" at ")[0],
     )
     if server is not None:
         return Finding(part="model", state="ok", what=chosen.why)
     return Finding(
         part="model",
         state="broken",
-        what=f"{chosen.why}: it does not answer at {access.base_url}/models",
+        what=f"{chosen.why}: it does not list its models at {access.base_url}",
         fix="start the server; check the address, the key and the network",
     )
 

@@ -9,19 +9,19 @@ import json
 import logging
 import logging.handlers
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from micro_agi.registry.project import LoggerConfig
-from micro_agi.settings import NO_KEY
-from micro_agi.values import Secret
 
 LOGGER = "micro_agi"
 MAX_BYTES = 5 << 20
-MASK = "***"
 KEPT = 3
 """Older files; with the current one at most 20 MiB."""
+
+Clean = Callable[[str], str]
+"""Returns a text without secrets."""
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -33,16 +33,16 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 @contextmanager
-def logging_to(path: Path, config: LoggerConfig, *, secret: Secret = NO_KEY) -> Iterator[None]:
+def logging_to(path: Path, config: LoggerConfig, *, clean: Clean = str) -> Iterator[None]:
     """Log to `path` as long as the block runs; a home that cannot hold logs has none.
 
-    `secret` is masked wherever it occurs in a line.
+    `clean` takes secrets out of a line.
     """
     logger = logging.getLogger(LOGGER)
     before = (logger.level, logger.propagate)
     handler = _handler(path, config)
     if handler.formatter is not None:
-        handler.setFormatter(_Masking(handler.formatter, secret))
+        handler.setFormatter(_Masking(handler.formatter, clean))
     logger.addHandler(handler)
     logger.setLevel(LEVELS[config.level])
     # Without this, warnings would also go to standard error, in a second form.
@@ -78,16 +78,15 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
 
 class _Masking(logging.Formatter):
-    """Formats as another one does, without the secret."""
+    """Formats as another one does, without secrets."""
 
-    def __init__(self, inner: logging.Formatter, secret: Secret) -> None:
+    def __init__(self, inner: logging.Formatter, clean: Clean) -> None:
         super().__init__()
         self._inner = inner
-        self._secret = secret
+        self._clean = clean
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._inner.format(record)
-        return line.replace(self._secret.reveal(), MASK) if self._secret else line
+        return self._clean(self._inner.format(record))
 
 
 class PlainLines(logging.Formatter):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
-from micro_agi.commands.log_file import MASK, logging_to
-from micro_agi.errors import InputInvalid, MicroAgiError
+from micro_agi.commands.log_file import Clean, logging_to
+from micro_agi.errors import InputInvalid, MicroAgiError, PolicyDenied
+from micro_agi.home import recall, remember
 from micro_agi.settings import Settings, load, process_environment, read_dotenv
 from micro_agi.terminal.console import Console
-from micro_agi.values import Secret
 
 PLACES = ("MICRO_AGI_HOME", "MICRO_AGI_APP")
 """What an app's `.env` cannot set: it is found only once these are known."""
@@ -41,13 +41,15 @@ async def open_runtime(
             # Models, limits and the sandbox were built from the other settings.
             await rt.close()
             rt = await _open(invocation, settings, console)
+        if console is not None:
+            await _agree_on_workspace(invocation, console, rt)
         if console is None:
             for notice in rt.notices:
                 invocation.note(f"note: {notice}")
-        with logging_to(log_path(rt.home), rt.app.project.logger, secret=rt.settings.api_key):
+        with logging_to(log_path(rt.home), rt.app.project.logger, clean=rt.redactor.text):
             yield rt
     except MicroAgiError as error:
-        mask(error, rt.settings.api_key)
+        mask(error, rt.redactor.text)
         raise
     finally:
         await rt.close()
@@ -96,6 +98,24 @@ async def _agrees(invocation: Invocation, console: Console, rt: Runtime) -> bool
     )
 
 
+async def _agree_on_workspace(invocation: Invocation, console: Console, rt: Runtime) -> None:
+    """Ask once for each directory outside the home whether agents may change files there.
+
+    Raises: PolicyDenied when they may not.
+    """
+    root = rt.workspace.root
+    key = f"workspace:{root}"
+    if not rt.settings.workspace or recall(rt.database, key):
+        return
+    if not await agrees(invocation, console, f"Let agents change files in {root}?"):
+        raise PolicyDenied(
+            "nobody agreed that agents may change files there",
+            where=str(root),
+            fix="answer yes when asked, start with --yes, or leave --workspace out",
+        )
+    remember(rt.database, key, "yes")
+
+
 def _dotenv(rt: Runtime) -> Mapping[str, str]:
     path = rt.app.directory / ".env"
     if not path.is_file() or not rt.trusted:
@@ -103,12 +123,9 @@ def _dotenv(rt: Runtime) -> Mapping[str, str]:
     return {name: value for name, value in read_dotenv(path).items() if name not in PLACES}
 
 
-def mask(error: MicroAgiError, secret: Secret) -> None:
-    """Take a key out of an error: a server may have answered with the headers it got."""
-    if secret:
-        error.what, error.where, error.fix = (
-            text.replace(secret.reveal(), MASK) for text in (error.what, error.where, error.fix)
-        )
+def mask(error: MicroAgiError, clean: Clean) -> None:
+    """Take secrets out of an error: a server may have answered with the headers it got."""
+    error.what, error.where, error.fix = map(clean, (error.what, error.where, error.fix))
 
 
 def log_path(home: Path) -> Path:

@@ -15,12 +15,13 @@ from micro_agi.commands.output import wrapped
 from micro_agi.errors import MicroAgiError, PolicyDenied
 from micro_agi.home import record_proof
 from micro_agi.sandbox.fork_server import Level
-from micro_agi.sandbox.prove.corpus import ABSENT, FAMILIES, Attack
+from micro_agi.sandbox.prove.corpus import CPYTHON, FAMILIES, Attack
 from micro_agi.sandbox.prove.prove import LevelProof, fails_closed, prove
 from micro_agi.store.database import Database
 
 REFUSED = PolicyDenied.exit_code
-CELL = 14
+WIDTHS = (12, 9, 14, 14, 14, 14)
+"""Of the columns: the family, what runs its code, and the levels. Together less than 80."""
 NO_FILTER = "no system call filter"
 
 
@@ -72,21 +73,24 @@ def _show(invocation: Invocation, proofs: list[LevelProof], closed: bool, took_s
     where = f"{platform.system()} {platform.release()} ({platform.machine()})"
     invocation.say(f"attacks by family and isolation level, as {user} on {where}")
     invocation.say()
-    invocation.say("".join(f"{word:<{CELL}}" for word in ("", *(p.level for p in proofs))).rstrip())
-    for family in FAMILIES:
-        cells = (family, *(_cell(proof, family) for proof in proofs))
-        invocation.say("".join(f"{cell:<{CELL}}" for cell in cells).rstrip())
-    for family in ABSENT:
-        cells = (family, *("not available" for _ in proofs))
-        invocation.say("".join(f"{cell:<{CELL}}" for cell in cells).rstrip())
+    head = ("", "worker", *(str(proof.level) for proof in proofs))
+    rows = [
+        (family, _backend(family), *(_cell(proof, family) for proof in proofs))
+        for family in FAMILIES
+    ]
+    for row in (head, *rows):
+        line = "".join(f"{cell:<{width}}" for cell, width in zip(row, WIDTHS, strict=False))
+        invocation.say(line.rstrip())
     invocation.say()
     invocation.say(f"without the system call filter: {'refused' if closed else 'ESCAPED'}")
-    for family, why in ABSENT.items():
-        invocation.say(wrapped(f"{family}: ", f"not available: {why}", width=invocation.width))
     for proof in proofs:
         if proof.unavailable:
             start = f"level {proof.level}: "
             invocation.say(wrapped(start, _progress(proof), width=invocation.width))
+        elif proof.no_python:
+            start = f"level {proof.level}: "
+            text = f"Python refused: {proof.no_python}"
+            invocation.say(wrapped(start, text, width=invocation.width))
         for verdict in proof.verdicts:
             if verdict.answer != "held":
                 start = f"level {proof.level}: "
@@ -97,10 +101,14 @@ def _show(invocation: Invocation, proofs: list[LevelProof], closed: bool, took_s
         invocation.note(f"switched off until a later run passes: level {', '.join(failed)}")
 
 
+def _backend(family: str) -> str:
+    return "CPython" if family in CPYTHON else "Lua"
+
+
 def _cell(proof: LevelProof, family: str) -> str:
     verdicts = proof.of(family)
     if not verdicts:
-        return "refused" if proof.refused else "not available"
+        return _state(proof, family)
     escaped = len(proof.escaped(family))
     return f"{escaped} ESCAPED" if escaped else f"{len(verdicts)} held"
 
@@ -109,15 +117,16 @@ def _as_json(proofs: list[LevelProof], closed: bool) -> dict[str, Any]:
     cells = [
         {
             "family": family,
+            "worker": _backend(family),
             "level": proof.level,
             "state": _state(proof, family),
             "attacks": len(proof.of(family)),
             "escaped": [str(v) for v in proof.escaped(family)],
             "differs": [str(v) for v in proof.of(family) if v.answer == "differs"],
-            "why": proof.unavailable or ABSENT.get(family, ""),
+            "why": proof.unavailable or (proof.no_python if family in CPYTHON else ""),
         }
         for proof in proofs
-        for family in (*FAMILIES, *ABSENT)
+        for family in FAMILIES
     ]
     return {"fails_closed": closed, "cells": cells}
 
@@ -127,4 +136,5 @@ def _state(proof: LevelProof, family: str) -> str:
         return "escaped"
     if proof.of(family):
         return "held"
-    return "refused" if proof.refused else "not available"
+    refused = proof.refused or (family in CPYTHON and proof.no_python)
+    return "refused" if refused else "not available"

@@ -180,6 +180,141 @@ _TOOLS = (
     ),
 )
 
+_MEMORY_ID = _arg("id", metavar="ID", help="as listed: mem_17")
+_TAG = _arg(
+    "--tag", metavar="TAG", dest="tags", action="append", help="a tag; repeat for more of them"
+)
+_MEMORY = (
+    Command(
+        name="add",
+        help="remember something",
+        run="memory:add",
+        arguments=(
+            _arg("text", metavar="TEXT", nargs="+", help="what to remember, or - reads it"),
+            _TAG,
+        ),
+    ),
+    Command(
+        name="search",
+        help="find memories by their words",
+        run="memory:search",
+        arguments=(
+            _arg("query", metavar="WORDS", nargs="+", help="none of them is required"),
+            _TAG,
+            _arg("--limit", metavar="N", type=int, default=10, help="at most N"),
+        ),
+    ),
+    Command(
+        name="list",
+        help="list memories, newest first",
+        run="memory:list_items",
+        arguments=(
+            _TAG,
+            _arg("--session", metavar="ID", default="", help="only what this session stored"),
+            _arg("--limit", metavar="N", type=int, default=20, help="at most N"),
+            _arg("--after", metavar="ID", default="", help="go on behind this one"),
+        ),
+    ),
+    Command(
+        name="get", help="show one, with its origin", run="memory:get", arguments=(_MEMORY_ID,)
+    ),
+    Command(
+        name="update",
+        help="replace the text, the tags, or both",
+        run="memory:update",
+        arguments=(
+            _MEMORY_ID,
+            _arg("text", metavar="TEXT", nargs="*", help="the new text, or - reads it"),
+            _TAG,
+        ),
+    ),
+    Command(name="delete", help="forget one", run="memory:delete", arguments=(_MEMORY_ID,)),
+)
+
+_TASK = _arg("task", metavar="TASK", help="as listed: task_3")
+_PROJECT = (
+    Command(
+        name="show",
+        help="show a project as the agent sees it",
+        run="project:show",
+        arguments=(_arg("id", metavar="N", nargs="?", type=int, help="an earlier one"),),
+    ),
+    Command(name="list", help="list projects, newest first", run="project:list_projects"),
+    Command(
+        name="create",
+        help="begin a project",
+        run="project:create",
+        arguments=(
+            _arg("name", metavar="NAME", help="what it is called"),
+            _arg("--description", metavar="TEXT", default="", help="what it is to reach"),
+            _arg(
+                *("--task",),
+                metavar="TEXT",
+                dest="tasks",
+                action="append",
+                default=[],
+                help="a first task; repeat for more",
+            ),
+        ),
+        more="A project that is under way is put aside, after asking; it can still be shown.",
+    ),
+    Command(
+        name="move",
+        help="change its state",
+        run="project:move",
+        arguments=(
+            _arg(
+                "state", metavar="STATE", help="planning, executing, reviewing, complete or paused"
+            ),
+        ),
+        more="planning → executing → reviewing → complete, and back from reviewing to executing.\n"
+        "A paused project goes back to where it was. Completing with open tasks is asked about.",
+    ),
+    Command(
+        name="add-task",
+        help="add a task",
+        run="project:add_task",
+        arguments=(
+            _arg("text", metavar="TEXT", nargs="+", help="what is to be done"),
+            _arg("--id", metavar="ID", help="an id of your own; default: the next number"),
+        ),
+    ),
+    Command(
+        name="update-task",
+        help="change a task",
+        run="project:update_task",
+        arguments=(
+            _TASK,
+            _arg("status", metavar="STATUS", nargs="?", help="pending, in_progress, blocked, …"),
+            _arg("--text", metavar="TEXT", help="what is to be done"),
+            _arg("--note", metavar="TEXT", help='what to know about it; "" clears it'),
+        ),
+        more="STATUS is one of pending, in_progress, blocked and complete.",
+    ),
+    Command(
+        name="remove-task",
+        help="take a task off the list",
+        run="project:remove_task",
+        arguments=(_TASK,),
+    ),
+    Command(
+        name="note",
+        help="write into the lab notebook",
+        run="project:note",
+        arguments=(_arg("text", metavar="TEXT", nargs="+", help="what to write, or - reads it"),),
+    ),
+    Command(
+        name="notes",
+        help="read the lab notebook",
+        run="project:notes",
+        arguments=(
+            _arg("id", metavar="N", nargs="?", type=int, help="of an earlier project"),
+            _arg("--limit", metavar="N", type=int, default=20, help="the newest N"),
+            _arg("--before", metavar="N", type=int, help="only those before this number"),
+        ),
+    ),
+)
+
 COMMANDS = (
     Command(name="chat", help="talk to the agent (the default)", run="chat:run"),
     Command(
@@ -298,6 +433,23 @@ COMMANDS = (
         more="To go on with one: micro-agi chat --session ID",
     ),
     Command(
+        name="memory",
+        help="what the agent remembers for other sessions",
+        verbs=_MEMORY,
+    ),
+    Command(name="project", help="what is worked on over many sessions", verbs=_PROJECT),
+    Command(
+        name="undo",
+        help="take back changes of files by agents",
+        run="undo:run",
+        arguments=(
+            _arg("count", metavar="N", nargs="?", type=int, default=1, help="how many; default 1"),
+            _arg("--list", action="store_true", dest="listed", help="only list them, newest first"),
+        ),
+        more="Of the workspace given by --workspace; without it, of any workspace of this home.\n"
+        "A file that changed since stays as it is. What shell commands did is not undone.",
+    ),
+    Command(
         name="docs",
         help="the documentation that the agent reads",
         verbs=(
@@ -377,6 +529,7 @@ GLOBAL = (
         dest="allow_hosts",
         help="what tools may request; repeat for more",
     ),
+    _arg("--workspace", metavar="DIR", help="what file tools may change; default: in the home"),
     _arg("--yes", action="store_true", default=None, help="grant what is asked"),
     _arg("--no-input", action="store_true", default=None, help="refuse what is asked"),
     _arg("--plain", action="store_true", default=None, help="no colours, no live drawing"),

@@ -19,7 +19,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A registry entry with `meta.type: llm.model`, as plain values."""
+    """A registry entry with `meta.type` `llm.model` or `llm.provider`, as plain values."""
 
     id: str
     meta: Mapping[str, Any]
@@ -34,12 +34,16 @@ class Pricing:
     output: float = 0.0
     cached_input: float | None = None
     """None bills cached tokens like others."""
+    cache_write: float | None = None
+    """For tokens that the provider writes to its cache; None bills them like others."""
 
     def cost(self, usage: Usage) -> float:
         """Return what `usage` costs, in USD."""
         cached = self.input if self.cached_input is None else self.cached_input
-        parts = usage.prompt * self.input + usage.cached * cached + usage.completion * self.output
-        return parts / MILLION
+        written = self.input if self.cache_write is None else self.cache_write
+        plain = usage.prompt - usage.cache_write
+        read = plain * self.input + usage.cached * cached + usage.cache_write * written
+        return (read + usage.completion * self.output) / MILLION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +77,12 @@ class ModelCard:
 class Catalogue:
     """All models of an app. Immutable."""
 
-    def __init__(self, models: Iterable[ModelEntry | ModelCard]) -> None:
-        cards = [m if isinstance(m, ModelCard) else read_card(m) for m in models]
+    def __init__(
+        self, models: Iterable[ModelEntry | ModelCard], providers: Iterable[ModelEntry] = ()
+    ) -> None:
+        """Read models; a provider that one of `providers` describes is that one's driver."""
+        known = {provider.id: provider for provider in providers}
+        cards = [m if isinstance(m, ModelCard) else read_card(m, known) for m in models]
         self._by_name: dict[str, ModelCard] = {}
         for card in sorted(cards, key=lambda c: c.name):
             self._by_name.setdefault(card.name, card)
@@ -115,8 +123,11 @@ class Catalogue:
         )
 
 
-def read_card(entry: ModelEntry) -> ModelCard:
+def read_card(entry: ModelEntry, known: Mapping[str, ModelEntry] | None = None) -> ModelCard:
     """Read a model's entry; only its first provider counts.
+
+    When that is an entry of its own (`known`), its driver answers, with the driver's
+    options beneath the model's.
 
     Raises: EntryInvalid with the path of the first value that does not fit.
     """
@@ -126,6 +137,8 @@ def read_card(entry: ModelEntry) -> ModelCard:
         raise _invalid(entry, "data.providers", "a list of `{id, provider_model}`")
     first = as_object(providers[0]) if providers else {}
     name = meta.get("name") or entry.id.partition(":")[2]
+    provider = _text(entry, "data.providers[0].id", first.get("id", ""))
+    driver = _driver((known or {}).get(provider))
     return ModelCard(
         name=_text(entry, "meta.name", name),
         title=_text(entry, "meta.title", meta.get("title", "")),
@@ -136,28 +149,47 @@ def read_card(entry: ModelEntry) -> ModelCard:
         max_tokens=_whole(entry, "data.max_tokens", data.get("max_tokens")) or 0,
         output_tokens=_whole(entry, "data.output_tokens", data.get("output_tokens")) or 0,
         pricing=_pricing(entry, data.get("pricing")),
-        provider=_text(entry, "data.providers[0].id", first.get("id", "")),
+        provider=str(driver.get("id") or provider),
         provider_model=_text(
             entry, "data.providers[0].provider_model", first.get("provider_model") or name
         ),
-        options=dict(as_object(first.get("context"))) | dict(as_object(first.get("options"))),
+        options={
+            **as_object(driver.get("options")),
+            **as_object(first.get("context")),
+            **as_object(first.get("options")),
+        },
         thinking_effort=_whole(entry, "data.thinking_effort", data.get("thinking_effort")),
     )
+
+
+def _driver(provider: ModelEntry | None) -> Mapping[str, Any]:
+    """Return the driver of a provider's entry: its `id` and its `options`."""
+    if provider is None:
+        return {}
+    driver = provider.data.get("driver")
+    if not isinstance(driver, Mapping) or not isinstance(driver.get("id"), str):
+        raise EntryInvalid(
+            f"the provider `{provider.id}` has no driver",
+            where=f"{provider.id} at data.driver",
+            fix="give `driver: {id: …, options: {…}}`, where `id` is a provider we speak to",
+        )
+    return driver
 
 
 def _pricing(entry: ModelEntry, value: Any) -> Pricing | None:
     if not value:
         return None
     prices = as_object(value)
-    for key in ("input", "output", "cached_input"):
+    for key in ("input", "output", "cached_input", "cache_write"):
         price = prices.get(key, 0)
         if isinstance(price, bool) or not isinstance(price, int | float) or price < 0:
             raise _invalid(entry, f"data.pricing.{key}", "USD per million tokens")
-    cached = prices.get("cached_input")
+    cached, written = prices.get("cached_input"), prices.get("cache_write")
     return Pricing(
         input=float(prices.get("input", 0)),
         output=float(prices.get("output", 0)),
         cached_input=None if cached is None else float(cached),
+        cache_write=None if written is None else float(written),
     )
 
 

@@ -5,8 +5,9 @@ the name goes to that server as it is. Without one, the model's own provider is 
 there is a key for it; else a server on this machine is looked for, and used once a person
 agreed. With nothing found the three ways to get a model are explained.
 
-A key is sent only where the person pointed it: to the base URL they gave, or to OpenAI
-itself. A model entry with an address of its own gets only the key that it names.
+A key is sent only where the person pointed it: to the base URL they gave, or to the
+provider whose key it is. A model entry with an address of its own gets only the key that
+it names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import CLASS, Catalogue, ModelCard
 from micro_agi.llm.discovery import ModelServer, ServedModel, find_servers, list_models
 from micro_agi.llm.providers.scripted import PROVIDER as SCRIPTED
-from micro_agi.llm.providers.table import DEFAULT_URLS, OPENAI, OPENAI_COMPATIBLE
+from micro_agi.llm.providers.table import OPENAI, OPENAI_COMPATIBLE, PROVIDERS, ProviderFacts
 from micro_agi.llm.request import ProviderAccess
 from micro_agi.net.client import Client
 from micro_agi.settings import NO_KEY
@@ -25,10 +26,11 @@ from micro_agi.values import Secret, nearest
 UNKNOWN_WINDOW = 32_768
 LIST_TIMEOUT_S = 5.0
 THREE_WAYS = (
-    "do one of these: set OPENAI_API_KEY; start a local server (any that is "
+    "do one of these: set {key}; start a local server (any that is "
     "OpenAI-compatible) and give --base-url http://127.0.0.1:PORT/v1 with --model NAME; "
     "or see it work without a model: micro-agi demo"
 )
+ANY_KEY = ", ".join(facts.keys[0] for facts in PROVIDERS.values() if facts.keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,13 @@ class Wanted:
     agent_model: str = ""
     base_url: str = ""
     api_key: Secret = NO_KEY
+    """For `base_url`, and for OpenAI."""
     organization: str = ""
     keys: Mapping[str, Secret] = field(default_factory=dict)
-    """Keys that model entries may name in `options.api_key_env`, by that name."""
+    """Keys by the name of their variable: those of providers, and those that model entries
+    name in `options.api_key_env`."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Addresses to use instead of the providers' own, by the provider's id; "" is its own."""
     local_ports: Sequence[str] = ()
     discovery_timeout_s: float = 0.3
     agreed_url: str = ""
@@ -76,7 +82,7 @@ async def choose(
     if wanted.base_url:
         return await _at_base_url(wanted, catalogue, client)
     name = wanted.model or wanted.agent_model
-    card = catalogue.find(name) if name else None
+    card = (catalogue.find(name) or _card_by_prefix(name)) if name else None
     if card is not None:
         chosen = _with_own_provider(wanted, card)
         if chosen is not None:
@@ -120,7 +126,7 @@ def card_at_server(name: str, catalogue: Catalogue, served: ServedModel | None) 
 
 async def _at_base_url(wanted: Wanted, catalogue: Catalogue, client: Client) -> Chosen:
     url = wanted.base_url.rstrip("/")
-    official = url == DEFAULT_URLS[OPENAI]
+    official = url == PROVIDERS[OPENAI].url
     access = ProviderAccess(base_url=url, api_key=wanted.api_key, organization=wanted.organization)
     server = None
     if not official:
@@ -159,18 +165,45 @@ def _with_own_provider(wanted: Wanted, card: ModelCard) -> Chosen | None:
     named = card.options.get("api_key_env")
     own_url = card.options.get("base_url")
     key = wanted.keys.get(str(named), NO_KEY) if named else NO_KEY
+    facts = PROVIDERS.get(card.provider)
     if isinstance(own_url, str) and own_url:
-        access = ProviderAccess(base_url=own_url.rstrip("/"), api_key=key)
+        url = facts.address(own_url) if facts else own_url.rstrip("/")
+        access = ProviderAccess(base_url=url, api_key=key)
         return Chosen(card=card, access=access, why=f"{card.name} at {own_url} ({why})")
-    if card.provider != OPENAI:
+    if facts is None or not facts.url:
         return None
-    key = key if named else wanted.api_key
-    if not key:
+    url = facts.address(wanted.urls.get(card.provider) or facts.url)
+    key = key if named else _key_of(wanted, card.provider, facts)
+    if not key and url == facts.url:
         return None
     access = ProviderAccess(
-        base_url=DEFAULT_URLS[OPENAI], api_key=key, organization=wanted.organization
+        base_url=url,
+        api_key=key,
+        organization=wanted.organization if card.provider == OPENAI else "",
     )
-    return Chosen(card=card, access=access, why=f"{card.name} at OpenAI ({why})")
+    place = facts.title if url == facts.url else url
+    return Chosen(card=card, access=access, why=f"{card.name} at {place} ({why})")
+
+
+def _key_of(wanted: Wanted, provider: str, facts: ProviderFacts) -> Secret:
+    if provider == OPENAI:
+        return wanted.api_key
+    return next((wanted.keys[name] for name in facts.keys if name in wanted.keys), NO_KEY)
+
+
+def _card_by_prefix(name: str) -> ModelCard | None:
+    """Return a card for a model of a provider that no entry describes, by how names begin."""
+    for id_, facts in PROVIDERS.items():
+        if facts.prefix and name.startswith(facts.prefix):
+            return ModelCard(
+                name=name,
+                title=name,
+                capabilities=("generate", "tool_use", "vision", "thinking"),
+                max_tokens=facts.window,
+                provider=id_,
+                provider_model=name,
+            )
+    return None
 
 
 def _agreed_first(servers: list[ModelServer], agreed: str) -> list[ModelServer]:
@@ -210,6 +243,8 @@ def _nothing(
     wanted: Wanted, catalogue: Catalogue, card: ModelCard | None, servers: list[ModelServer]
 ) -> InputInvalid:
     name = wanted.model or wanted.agent_model
+    facts = PROVIDERS.get(card.provider) if card else None
+    ways = THREE_WAYS.format(key=" or ".join(facts.keys) if facts and facts.keys else ANY_KEY)
     many = next((server for server in servers if len(server.models) > 1), None)
     if many is not None:
         return _which(many)
@@ -217,14 +252,14 @@ def _nothing(
         only = servers[0]
         return InputInvalid(
             f"there is no key for `{name}`, and the local server at {only.base_url} was not chosen",
-            fix=f"give --base-url {only.base_url} to use it, or {THREE_WAYS}",
+            fix=f"give --base-url {only.base_url} to use it, or {ways}",
         )
     if name and card is None:
         close = nearest(name.removeprefix(CLASS), [c.name for c in catalogue.all()])
         hint = f"use one of: {', '.join(close)}; or " if close else ""
         return InputInvalid(
             f"no model or class is called `{name}`, and no local server has it",
-            fix=hint + THREE_WAYS,
+            fix=hint + ways,
         )
     ports = ", ".join(wanted.local_ports)
     nobody = f", and no local server answers on the ports {ports}" if ports else ""
@@ -232,7 +267,7 @@ def _nothing(
         f"there is no way to reach the model `{name}`: it has no key{nobody}"
         if name
         else "no model is named",
-        fix=THREE_WAYS,
+        fix=ways,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from micro_agi.errors import MicroAgiError
+from micro_agi.llm.providers.table import OPENAI_COMPATIBLE, PROVIDERS
 from micro_agi.net.client import Client
 from micro_agi.settings import NO_KEY
 from micro_agi.values import Secret, as_object
@@ -59,11 +60,19 @@ async def find_servers(
 
 
 async def list_models(
-    client: Client, base_url: str, *, api_key: Secret = NO_KEY, timeout_s: float
+    client: Client,
+    base_url: str,
+    *,
+    api_key: Secret = NO_KEY,
+    timeout_s: float,
+    provider: str = OPENAI_COMPATIBLE,
 ) -> ModelServer | None:
     """Ask a server for its models; None when it does not answer with such a list."""
-    headers = [("Authorization", f"Bearer {api_key.reveal()}")] if api_key else []
-    url = base_url.rstrip("/") + "/models"
+    facts = PROVIDERS[provider]
+    name, before = facts.key_header
+    headers = list(facts.headers)
+    headers += [(name, before + api_key.reveal())] if api_key else []
+    url = base_url.rstrip("/") + facts.models_path
     try:
         response = await client.request(
             "GET",
@@ -76,10 +85,13 @@ async def list_models(
         value = msgspec.json.decode(response.body) if response.status == 200 else None
     except (ConnectionError, TimeoutError, MicroAgiError, msgspec.DecodeError):
         return None
-    listed = as_object(value).get("data")
+    # Google's list is called `models`, and its items have a `name`.
+    listed = as_object(value).get("data", as_object(value).get("models"))
     if not isinstance(listed, list):
         return None
-    models = [_read(item) for item in map(as_object, listed) if isinstance(item.get("id"), str)]
+    items = (dict(as_object(item)) for item in listed)
+    named = ({"id": str(i.get("name", "")).removeprefix("models/"), **i} for i in items)
+    models = [_read(item) for item in named if isinstance(item["id"], str) and item["id"]]
     # Models that only embed cannot answer.
     usable = tuple(m for m in models if "embed" not in m.name.lower())
     return ModelServer(base_url=base_url.rstrip("/"), models=usable)

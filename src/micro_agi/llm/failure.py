@@ -47,7 +47,21 @@ _CODES: dict[str, ErrorType] = {
     "server_error": "server_error",
     "overloaded_error": "server_error",
     "invalid_request_error": "invalid_request",
+    "request_too_large": "context_length_exceeded",
+    "billing_error": "rate_limit_exceeded",
+    "timeout_error": "timeout_error",
+    "api_error": "server_error",
+    "API_KEY_INVALID": "authentication_error",
+    "UNAUTHENTICATED": "authentication_error",
+    "PERMISSION_DENIED": "authentication_error",
+    "NOT_FOUND": "model_error",
+    "RESOURCE_EXHAUSTED": "rate_limit_exceeded",
+    "DEADLINE_EXCEEDED": "timeout_error",
+    "INVALID_ARGUMENT": "invalid_request",
+    "UNAVAILABLE": "server_error",
+    "INTERNAL": "server_error",
 }
+_FINAL = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
 # Services use these two for everything, so the status or the wording may say more.
 _VAGUE = frozenset({"invalid_request", "server_error"})
 _STATUSES: dict[int, ErrorType] = {
@@ -139,9 +153,10 @@ def error_type(error: MicroAgiError) -> str:
 
 
 def classify(status: int, *, code: str = "", kind: str = "", message: str = "") -> ErrorType:
-    """Decide the type from what a service of the OpenAI family said.
+    """Decide the type from what a service said.
 
-    `code` and `kind` are `error.code` and `error.type`; `status` 0 is an error inside a stream.
+    `code` and `kind` are the words it has for it (`error.code`, `error.type`; Google's
+    `error.status`); `status` 0 is an error inside a stream.
     """
     for word in (code, kind):
         named = _CODES.get(word)
@@ -155,4 +170,4 @@ def classify(status: int, *, code: str = "", kind: str = "", message: str = "") 
 
 def is_final(code: str, kind: str) -> bool:
     """Whether the service says no for good although the type sounds as if waiting helped."""
-    return "insufficient_quota" in (code, kind) or "billing_hard_limit_reached" in (code, kind)
+    return any(word in _FINAL for word in (code, kind))

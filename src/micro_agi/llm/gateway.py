@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from micro_agi.errors import EntryInvalid, ProviderUnavailable
+from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.failure import fault_of
 from micro_agi.llm.request import (
     ModelEvent,
@@ -24,7 +25,7 @@ from micro_agi.llm.request import (
     Provider,
     Reply,
 )
-from micro_agi.llm.text_calls import TextCalls, in_words
+from micro_agi.llm.text_calls import TextCalls, called_in_text, in_words
 from micro_agi.messages import TextDelta, Usage, Warned, message
 from micro_agi.net.client import Client
 from micro_agi.values import nearest
@@ -85,7 +86,7 @@ class Gateway:
         Raises: EntryInvalid when the model's provider is none of ours; ProviderRefused when
         it has no key; InputInvalid for options that contradict the request.
         """
-        return self._provider(request).prepare(in_words(request))
+        return self.provider(request.model).prepare(in_words(request))
 
     async def send(self, prepared: PreparedRequest, on_event: OnEvent) -> Reply:
         """Send a prepared request until it is answered, refused, or tried often enough.
@@ -93,11 +94,11 @@ class Gateway:
         Raises: ProviderRefused, ProviderUnavailable (`failure.error_type` says why);
         PolicyDenied when the client is offline.
         """
-        text_calls = TextCalls(prepared.request.text_tools, on_event)
+        text_calls = TextCalls(called_in_text(prepared.request), on_event)
         shown = _Shown(text_calls.show)
         current = prepared
         for attempt in range(self._retries + 1):
-            provider = self._provider(prepared.request)
+            provider = self.provider(prepared.request.model)
             try:
                 reply = await provider.send(self._client, current, shown)
             except ProviderUnavailable as problem:
@@ -116,8 +117,11 @@ class Gateway:
         """Prepare and send; see both."""
         return await self.send(self.prepare(request), on_event)
 
-    def _provider(self, request: ModelRequest) -> Provider:
-        card = request.model
+    def provider(self, card: ModelCard) -> Provider:
+        """Return the provider of a model.
+
+        Raises: EntryInvalid when there is none by the name that the card has.
+        """
         provider = self._providers.get(card.provider)
         if provider is None:
             known = nearest(card.provider, self._providers) or sorted(self._providers)

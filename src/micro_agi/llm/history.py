@@ -15,27 +15,33 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from micro_agi.messages import Image, Message, ToolSpec
+from micro_agi.messages import Message
 
 MAX_CONVERSATIONS = 128
 MAX_BYTES = 32 << 20
-MAX_TOOL_LISTS = 16
+MAX_KEPT = 16
+"""Tool lists, and starts and ends of bodies, of one provider."""
 
-Carried: TypeAlias = tuple[Image, ...]
-"""Images of tool results that wait for the end of the run of tool messages."""
+State: TypeAlias = tuple[Any, ...]
+"""What a dialect knows after a message: what waits or is still open; empty at the start."""
+
+Made = TypeVar("Made")
 
 
 class Encode(Protocol):
     """How a dialect writes messages."""
 
-    def message(self, message: Message, carried: Carried) -> tuple[bytes, Carried]:
-        """Return the items for one message, each with a comma before it, and what waits now."""
+    def message(self, message: Message, state: State) -> tuple[bytes, State]:
+        """Return the bytes for one message, and the state after it.
+
+        What begins an item of the list has a comma before it, also the first.
+        """
         ...
 
-    def rest(self, carried: Carried) -> bytes:
-        """Return the items for what still waits at the end, each with a comma before it."""
+    def rest(self, state: State) -> bytes:
+        """Return the bytes for what still waits or is open at the end."""
         ...
 
 
@@ -46,16 +52,21 @@ class _Conversation:
     head: bytes = b""
     messages: list[Message] = field(default_factory=list)
     fragments: list[bytes] = field(default_factory=list)
-    carried: Carried = ()
+    states: list[State] = field(default_factory=list)
+    """The state after each message."""
     hasher: Any = None
     size: int = 0
 
     def cut(self, count: int) -> None:
         """Forget all after the first `count` messages."""
-        del self.messages[count:], self.fragments[count:]
-        self.carried = ()
+        del self.messages[count:], self.fragments[count:], self.states[count:]
         self.hasher = None
         self.size = sum(map(len, self.fragments))
+
+    @property
+    def state(self) -> State:
+        """The state after the last message."""
+        return self.states[-1] if self.states else ()
 
     def start(self, head: bytes) -> None:
         """Take the head of the next body."""
@@ -70,11 +81,12 @@ class _Conversation:
     def extend(self, messages: Sequence[Message], encode: Encode) -> None:
         """Encode the messages after those that are known."""
         for message in messages:
-            fragment, self.carried = encode.message(message, self.carried)
+            fragment, state = encode.message(message, self.state)
             if self.head.endswith(b"[") and not self.size:
                 fragment = fragment.removeprefix(b",")
             self.messages.append(message)
             self.fragments.append(fragment)
+            self.states.append(state)
             self.size += len(fragment)
             self.hasher.update(fragment)
 
@@ -111,7 +123,7 @@ class History:
         self._bytes += known.size
         self._shrink()
 
-        ending = encode.rest(known.carried) + tail
+        ending = encode.rest(known.state) + tail
         if head.endswith(b"[") and not known.size:
             ending = ending.removeprefix(b",")
         hasher = known.hasher.copy()
@@ -127,29 +139,28 @@ class History:
 
 
 def _common(known: list[Message], wanted: list[Message]) -> int:
-    """Count the first messages that both have, without splitting a run of tool results."""
+    """Count the first messages that both have."""
     # Lists compare by identity first, so this costs nanoseconds a message.
     if wanted[: len(known)] == known:
         return len(known)
     pairs = zip(known, wanted, strict=False)
-    count = next((i for i, (a, b) in enumerate(pairs) if a is not b), min(len(known), len(wanted)))
-    while count and known[count - 1].role == "tool":
-        count -= 1
-    return count
+    return next((i for i, (a, b) in enumerate(pairs) if a is not b), min(len(known), len(wanted)))
 
 
-class ToolLists:
-    """The encoded tool lists of one provider, by identity of the tuple."""
+class Kept(Generic[Made]):
+    """What was made of some objects, kept by their identity, so that it is made once."""
 
-    def __init__(self, encode: Callable[[tuple[ToolSpec, ...]], bytes]) -> None:
-        self._encode = encode
-        self._known: list[tuple[tuple[ToolSpec, ...], bytes]] = []
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self._make = make
+        self._known: dict[tuple[object, ...], tuple[tuple[object, ...], Made]] = {}
 
-    def encoded(self, tools: tuple[ToolSpec, ...]) -> bytes:
-        """Return the tools as the wire wants them; the same bytes for the same tuple."""
-        for known, text in self._known:
-            if known is tools:
-                return text
-        text = self._encode(tools)
-        self._known = [*self._known[1 - MAX_TOOL_LISTS :], (tools, text)]
-        return text
+    def of(self, *parts: object) -> Made:
+        """Return `make(*parts)`; texts count as the same when they are equal."""
+        key = tuple([part if type(part) is str else id(part) for part in parts])
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_KEPT:
+                del self._known[next(iter(self._known))]
+            # The parts are kept too, so their ids stay their own.
+            known = self._known[key] = (parts, self._make(*parts))
+        return known[1]

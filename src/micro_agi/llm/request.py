@@ -39,6 +39,8 @@ class ModelOptions:
     """0 to 100; None takes the model card's."""
     tool_choice: str = "auto"
     """`auto`, `any` (or `required`), `none`, or the name of a tool."""
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema of the answer, for services that can enforce one."""
     text_tool_calls: bool = False
     """Calls in the text count when the reply has none of its own."""
     user: str = ""
@@ -60,7 +62,7 @@ class ModelRequest:
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
     text_tools: tuple[ToolSpec, ...] = ()
-    """Tools that the model may call in its text: `text_calls.in_words` fills this."""
+    """Tools that the model was taught to call in its text: `text_calls.in_words` fills this."""
     options: ModelOptions = ModelOptions()
 
 

@@ -32,9 +32,14 @@ def in_words(request: ModelRequest) -> ModelRequest:
             text_tools=request.tools if taught else (),
             options=replace(request.options, tool_choice="auto"),
         )
-    if request.options.text_tool_calls and request.options.tool_choice != "none":
-        return replace(request, text_tools=request.tools)
     return request
+
+
+def called_in_text(request: ModelRequest) -> tuple[ToolSpec, ...]:
+    """Return the tools whose calls count when the reply's text has them."""
+    if request.options.text_tool_calls and request.options.tool_choice != "none":
+        return request.text_tools or request.tools
+    return request.text_tools
 
 
 class TextCalls:
@@ -58,6 +63,8 @@ class TextCalls:
         reading = Reading(reply.text) if native else read_calls(reply.text, self._tools)
         if rest := self._held.rest(reading):
             self._on_event(TextDelta(text=rest))
+        if reading.text == reply.text:
+            return reply
         return replace(
             reply,
             text=reading.text,

@@ -12,7 +12,7 @@ Each caller turns them into its own error. HTTP statuses are not failures.
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import ModuleType
@@ -76,8 +76,8 @@ class Streamed(Protocol):
     headers: Headers
     url: str
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body in the pieces in which it arrives."""
+    async def piece(self) -> bytes:
+        """Return what arrived of the body since the last piece; wait for it; b"" at the end."""
         ...
 
     async def read(self, max_bytes: int) -> bytes:
@@ -111,7 +111,8 @@ class Client:
         self._resolve = resolve or (_resolve_this_machine if offline else None)
         self._offline = offline
         self._tls = tls
-        self._session: Any = None
+        self._pool: Any = None
+        self._stream: Any = None
         self._closed = False
 
     async def request(
@@ -153,12 +154,13 @@ class Client:
 
         Raises: as `request`, and while the body is read.
         """
-        exchange = _exchange()
-        if self._session is None:
+        if self._pool is None:
             assert not self._closed, "the client is closed"
-            self._session = exchange.open_session(self._resolve, CONNECT_TIMEOUT_S, self._tls)
-        streamed: AbstractAsyncContextManager[Streamed] = exchange.stream(
-            self._session, request, self._gate(request)
+            exchange = _exchange()
+            self._stream = exchange.stream
+            self._pool = exchange.open_pool(self._resolve, CONNECT_TIMEOUT_S, self._tls)
+        streamed: AbstractAsyncContextManager[Streamed] = self._stream(
+            self._pool, request, self._gate(request)
         )
         return streamed
 
@@ -169,9 +171,9 @@ class Client:
     async def close(self) -> None:
         """Close all connections; requests in flight fail."""
         self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     def _gate(self, request: Request) -> AllowAddress | None:
         allow = request.allow_address

@@ -32,7 +32,7 @@ MODULES = (
     *("hash", "html", "http", "http_client", "hub", "io", "json", "logger", "metrics", "payload"),
     *("pg", "process", "queue", "registry", "security", "sql", "store", "stream", "system"),
     *("template", "text", "time", "treesitter", "tty", "url", "uuid", "websocket", "workflow"),
-    *("yaml", "numpy", "pandas"),
+    *("yaml", "numpy", "pandas", "llm", "agents"),
 )
 """Names that `modules` may hold (spec/runtime.md 6). Which of them a worker has, and which
 an agent's tool may ask for, is decided where code is run; this list catches misspellings."""

@@ -1,12 +1,8 @@
-"""Carry one call through one worker: send it, answer its host calls, judge its result.
-
-The deadline is watched from outside the worker: one timer, which kills. Time in host calls
-does not count as computing, but the total limit includes it.
-"""
+"""Carry one call through one worker: send it, answer its host calls, judge its result."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -18,18 +14,24 @@ from micro_agi.sandbox.failure import (
     split_position,
     tool_failed,
 )
-from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, answer
+from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction, allowed, canned
 from micro_agi.sandbox.limits import Limits
-from micro_agi.sandbox.outstanding import NestedPlaces, Outstanding
+from micro_agi.sandbox.outstanding import Outstanding, Places
 from micro_agi.sandbox.plain import NotPlain, plain
-from micro_agi.sandbox.unit import Unit
+from micro_agi.sandbox.request import Request
+from micro_agi.sandbox.watch import Watch
 from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, HOST, REFUSAL, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 _encode = msgspec.msgpack.Encoder().encode
-T = TypeVar("T")
 
 NS_PER_S = 1_000_000_000
+
+
+class LibrariesNeeded(Exception):
+    """The code needs a library that this worker lacks, and nothing has happened outside yet."""
+
+
 KINDS = frozenset(
     {
         *("NotFound", "AlreadyExists", "Invalid", "PermissionDenied", "Unavailable", "Internal"),
@@ -45,89 +47,6 @@ PRINTED_CHARACTERS = 40_000
 """An honest worker cuts its output to less; a broken one does not."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is asked to do. A struct, because one is made for every call: 0.2 µs."""
-
-    op: int
-    unit: Unit
-    args: bytes
-    """Encoded list."""
-    count: int
-    """How many arguments: trailing nils count."""
-    now_ns: int | None
-    """What the clock says in a trial."""
-    result_bytes: int
-
-    def payload(self, known: set[str]) -> bytes:
-        """Encode the message, with the definitions that a worker knowing `known` lacks."""
-        definitions = None
-        if self.unit.hash not in known:
-            units = self.unit.all_units()
-            definitions = [_definition(u) for h, u in units.items() if h not in known]
-            known.update(units)
-        raw = msgspec.Raw(self.args)
-        facts = (self.op, self.unit.hash, raw, self.count, self.now_ns, self.result_bytes)
-        return _encode((*facts, definitions))
-
-
-def _definition(unit: Unit) -> list[Any]:
-    imports = [[alias, imported.hash] for alias, imported in unit.imports]
-    return [unit.hash, unit.id, unit.source, unit.method, list(unit.modules), imports]
-
-
-class _Watch:
-    """The timer of one call. It kills the worker; the reason tells which limit it was.
-
-    At the total limit it also ends the wait for a host function. `asyncio.timeout_at` around
-    each host call would do the same for a fifth of what a host call costs. Code that can be
-    interrupted gets a signal first, and some grace to give up.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, worker: Worker, frame: Frame) -> None:
-        self._loop = loop
-        self._worker = worker
-        self._frame = frame
-        task = asyncio.current_task()
-        assert task is not None, "calls run in tasks"
-        self._task = task
-        self._cancelled_before = task.cancelling()
-        self._ended_a_wait = False
-        self.interrupted = False
-        first = min(frame.started + frame.limits.wall_s, frame.ends)
-        self._timer = loop.call_at(first, self._look)
-
-    def cancel(self) -> None:
-        self._timer.cancel()
-        if self._ended_a_wait:
-            # A host function kept the cancellation to itself.
-            self._task.uncancel()
-
-    def ended_the_wait(self) -> bool:
-        """Whether the cancellation that arrived is this timer's, and nobody else's too."""
-        if not self._ended_a_wait:
-            return False
-        self._ended_a_wait = False
-        return self._task.uncancel() <= self._cancelled_before
-
-    def _look(self) -> None:
-        now, frame = self._loop.time(), self._frame
-        left = frame.limits.wall_s - frame.computed_s(now)
-        # The loop's clock may be a tick early; less than a tick left is nothing left.
-        if left <= 0.001 and self._frame.unit.language == "python" and not self.interrupted:
-            self.interrupted = True
-            self._worker.interrupt()
-            self._timer = self._loop.call_at(now + frame.limits.grace_s, self._look)
-        elif left <= 0.001:
-            self._worker.kill("wall")
-        elif now >= frame.ends:
-            self._worker.kill("total")
-            if frame.waiting_since is not None:
-                self._ended_a_wait = True
-                self._task.cancel()
-        else:
-            self._timer = self._loop.call_at(min(now + left, frame.ends), self._look)
-
-
 async def converse(
     worker: Worker,
     request: Request,
@@ -135,7 +54,7 @@ async def converse(
     host: Mapping[str, HostFunction],
     *,
     keep_bytes: bool,
-    places: NestedPlaces,
+    places: Places,
 ) -> Any:
     """Run one call in `worker` and return its result.
 
@@ -144,38 +63,50 @@ async def converse(
     Raises:
         ToolFailed: the code failed. LimitReached: it was stopped.
     """
-    loop = asyncio.get_running_loop()
     worker.at_rest = False
     turns: _Turns | None = None
-    watch = _Watch(loop, worker, frame)
+    watch: Watch | None = None
+    python = frame.unit.language == "python"
     try:
         worker.send(request.payload(worker.known))
         while True:
-            message = await worker.receive()
-            if watch.interrupted:
+            message = worker.receive_in_place()
+            if watch is None and (message is None or message[0] != RESULT):
+                watch = Watch(asyncio.get_running_loop(), worker, frame)
+            if message is None:
+                message = await worker.receive()
+            if watch is not None and watch.interrupted:
                 raise _stopped(message, worker, frame)
-            if frame.unit.language == "python":
+            if python:
                 message = _without_print(message, frame)
             match message:
                 case [op, value] if op == RESULT:
                     # An honest worker has checked it already, and said so politely.
                     if worker.frame_length > request.result_bytes + FRAMING_BYTES:
                         raise NotPlain(f"a result of {worker.frame_length} bytes")
-                    result = plain(value, nesting=frame.limits.nesting, keep_bytes=keep_bytes)
+                    if type(value) is not str:
+                        value = plain(value, frame.limits.nesting, keep_bytes)
                     worker.at_rest = True
-                    return result
-                case [op, dict() as facts] if op == ERROR:
-                    failure = _failure(plain(facts, nesting=frame.limits.nesting), frame)
-                    worker.at_rest = True
-                    raise failure
+                    return value
                 case [op, str(function), list(args)] if op == HOST and not (turns and turns.busy):
+                    assert watch is not None, "made for any message but a result"
                     call = _host_call(function, args, frame, host)
-                    worker.send(await _within(_outcome(call, host), frame, loop, watch))
+                    watch.begin_wait()
+                    outcome = await _outcome(call, host)
+                    watch.end_wait()
+                    worker.send(outcome)
+                case [op, dict() as facts] if op == ERROR:
+                    facts = plain(facts, frame.limits.nesting)
+                    worker.at_rest = True
+                    raise _failure(facts, frame)
                 case [op, int(wait_ns), list(requests), list(dropped)] if op == TURN:
+                    assert watch is not None, "made for any message but a result"
                     if turns is None:
                         turns = _Turns(frame, host, places)
                     turns.take(requests, dropped, wait_ns)
-                    answers = await _within(turns.answers(wait_ns), frame, loop, watch)
+                    watch.begin_wait()
+                    answers = await turns.answers(wait_ns)
+                    watch.end_wait()
                     worker.send(_encode((ANSWERS, answers)))
                 case _:
                     raise NotPlain("a message of an unknown shape")
@@ -183,18 +114,28 @@ async def converse(
         worker.kill(f"it sent {problem}")
         raise _lost(worker.lost, frame) from problem
     except WorkerLost as lost:
-        raise _lost("wall" if watch.interrupted else lost.reason, frame) from lost
+        interrupted = watch is not None and watch.interrupted
+        raise _lost("wall" if interrupted else lost.reason, frame) from lost
+    except asyncio.CancelledError as cancelled:
+        if watch is None or not watch.ended_the_wait():
+            raise
+        raise _lost("total", frame) from cancelled
     finally:
-        watch.cancel()
         worker.calls += 1
-        worker.computed_s += frame.computed_s(loop.time())
-        try:
-            if turns is not None:
-                await turns.outstanding.close()
-        finally:
-            for end in frame.at_end:
-                end()
-            frame.at_end.clear()
+        if watch is not None:
+            watch.close()
+            await _clean_up(turns, frame)
+
+
+async def _clean_up(turns: "_Turns | None", frame: Frame) -> None:
+    """End what the call's host functions left behind."""
+    try:
+        if turns is not None:
+            await turns.outstanding.close()
+    finally:
+        for end in frame.at_end:
+            end()
+        frame.at_end.clear()
 
 
 def _without_print(message: list[Any], frame: Frame) -> list[Any]:
@@ -230,13 +171,9 @@ def _host_call(
     _count(frame)
     wants = host.get(function)
     keep = wants is not None and wants.keep_bytes
-    return HostCall(
-        function=function,
-        args=[plain(a, nesting=frame.limits.nesting, keep_bytes=keep) for a in args],
-        context=frame.context,
-        unit=frame.unit,
-        frame=frame,
-    )
+    nesting = frame.limits.nesting
+    args = [a if type(a) is str else plain(a, nesting, keep) for a in args]
+    return HostCall(function, args, frame.context, frame.unit, frame)
 
 
 def _count(frame: Frame) -> None:
@@ -252,33 +189,18 @@ def _count(frame: Frame) -> None:
 async def _outcome(call: HostCall, host: Mapping[str, HostFunction]) -> bytes:
     """Perform one host call; a failure of it is the guest's to handle."""
     try:
-        return _encode((ANSWER, await answer(call, host)))
+        function = allowed(call, host)
+        if function.outside and call.context.trial is not None:
+            return _encode((ANSWER, canned(call.function, call.context.trial)))
+        return _encode((ANSWER, await function.run(call)))
     except MicroAgiError as error:
         return _encode((REFUSAL, facts_of(error).as_dict()))
-
-
-async def _within(
-    work: Awaitable[T], frame: Frame, loop: asyncio.AbstractEventLoop, watch: _Watch
-) -> T:
-    """Wait for the parent's part, which is no computing but within the total limit."""
-    frame.waiting_since = loop.time()
-    try:
-        return await work
-    except asyncio.CancelledError as cancelled:
-        if not watch.ended_the_wait():
-            raise
-        raise _lost("total", frame) from cancelled
-    finally:
-        frame.waited_s += loop.time() - frame.waiting_since
-        frame.waiting_since = None
 
 
 class _Turns:
     """The parent's side of a call whose worker has several host calls in flight."""
 
-    def __init__(
-        self, frame: Frame, host: Mapping[str, HostFunction], places: NestedPlaces
-    ) -> None:
+    def __init__(self, frame: Frame, host: Mapping[str, HostFunction], places: Places) -> None:
         self._frame = frame
         self._host = host
         self.outstanding = Outstanding(lambda call: _outcome(call, host), places)
@@ -316,13 +238,13 @@ class _Turns:
         return type(number) is int and number > 0 and number not in self.outstanding
 
     async def answers(self, wait_ns: int) -> list[msgspec.Raw]:
-        """Return what has finished; in a trial, time passes at once when nothing is in flight."""
+        """Return what has finished; in a trial, time passes at once when no work is awaited."""
         deadline = None
         if wait_ns > 0:
             deadline = asyncio.get_running_loop().time() + wait_ns / NS_PER_S
         if wait_ns > 0 and self._frame.context.trial is not None:
-            if not self.outstanding:
-                return []
+            if self.outstanding.only_news:
+                return await self.outstanding.answers(None, now=True)
             deadline = None
         return await self.outstanding.answers(deadline, now=wait_ns == 0)
 
@@ -331,6 +253,8 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
     """Build the error from what the worker reports about the failed call."""
     message = str(facts.get("message") or "the call failed")
     limit = facts.get("limit")
+    if limit == "libraries":
+        return _without_libraries(frame)
     if limit in ("memory", "result"):
         return _limit(str(limit), frame.unit.id, frame.limits)
     # Only Lua writes the position into the message.
@@ -348,6 +272,19 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
         what=what,
         where=position or str(facts.get("where") or frame.unit.id),
     )
+
+
+def _without_libraries(frame: Frame) -> ToolFailed:
+    """Build the error of code whose call cannot start again, as it had effects already.
+
+    Raises: LibrariesNeeded, if it can.
+    """
+    if frame.host_calls == 0:
+        raise LibrariesNeeded
+    message = "`json.validate` and the format `yaml` need a name that can be seen in the source"
+    facts = LuaFacts(kind="Unavailable", message=message, retryable=False)
+    fix = "write the name out: `json.validate(…)`, or a comment with the word `yaml`"
+    return tool_failed(facts, where=frame.unit.id, fix=fix)
 
 
 def _limit(limit: str, where: str, limits: Limits) -> ToolFailed:

@@ -173,6 +173,17 @@ class ForkServer:
         assert message[0] == READY, "the first message of trusted code"
         return worker
 
+    async def rest(self) -> None:
+        """Wait until no fork is under way; then another pool may go on, on any event loop."""
+        async with self._one_at_a_time:
+            pass
+        # A lock that somebody waited for belongs to the event loop of the wait.
+        self._one_at_a_time = asyncio.Lock()
+
+    def end(self) -> None:
+        """Kill the zygote and, with it, every worker it forked, without an event loop."""
+        _end(self._process, self._control)
+
     async def close(self) -> None:
         """End the zygote and, with it, every worker it forked."""
         # Whoever waits for a worker sees the end at once; a socket closed under them would
@@ -205,10 +216,7 @@ def _require_known_system() -> None:
 def _execute(
     program: Path, control: int, limits: Limits, without: frozenset[str], language: Language
 ) -> subprocess.Popen[bytes]:
-    arguments = [str(control), str(limits.memory_bytes), ",".join(sorted(without))]
-    if language.name == "python":
-        sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
-        arguments += [*sizes, ",".join(language.offers)]
+    arguments = [str(control), *told(limits, without, language)]
     return subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
         [sys.executable, "-I", "-S", str(program), *arguments, *_import_paths(language)],
         env=dict(language.environment),
@@ -220,6 +228,15 @@ def _execute(
         # A Ctrl-C at the terminal is for the agent, which then ends its workers in order.
         start_new_session=True,
     )
+
+
+def told(limits: Limits, without: frozenset[str], language: Language) -> list[str]:
+    """Return the arguments of a zygote: all that it learns of limits and layers."""
+    arguments = [str(limits.memory_bytes), ",".join(sorted(without))]
+    if language.name == "python":
+        sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
+        arguments += [*sizes, ",".join(language.offers)]
+    return arguments
 
 
 def _import_paths(language: Language) -> list[str]:

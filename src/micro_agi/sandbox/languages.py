@@ -4,7 +4,7 @@ A pool runs one of these; the pool for Lua makes the others when a unit asks for
 """
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,21 +38,35 @@ class Language:
     spares: int
     """Locked workers that wait for a tenant: taking one costs 0.3 ms instead of 2."""
     retire_after_calls: int
+    libraries: bool = False
+    """Whether its workers have the libraries that only some Lua modules need."""
+
+    def runs(self, unit: Unit) -> bool:
+        """Whether a worker of it has all that the unit asks for."""
+        return unit.language == self.name and (self.libraries or not unit.libraries)
 
 
 LUA = Language(
     name="lua",
     program=PROGRAMS / "zygote.py",
-    needs=(
-        *("micro_agi", "lupa", "jsonschema_rs", "cryptography"),
-        *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
-    ),
+    needs=("micro_agi", "lupa"),
     root="empty root",
     worst="D",
     one_unit=False,
     spares=2,
     retire_after_calls=5000,
 )
+LUA_LIBRARIES = replace(
+    LUA,
+    program=PROGRAMS / "library_zygote.py",
+    needs=(
+        *("micro_agi", "lupa", "jsonschema_rs", "cryptography"),
+        *("re2", "diff_match_patch", "markdown_it", "mdurl", "yaml"),
+    ),
+    spares=1,
+    libraries=True,
+)
+"""Lua with every library: the same cage, two thirds more to load."""
 
 
 def python(asked: tuple[str, ...] = ()) -> Language:

@@ -76,6 +76,11 @@ MODULES: Mapping[str, Module] = {
         generated=True,
         functions=_names("new format"),
     ),
+    "process": Module(
+        doc="messages between calls, by pid and topic",
+        generated=True,
+        functions=_names("pid id listen unlisten inbox send"),
+    ),
     "text": Module(
         doc="regular expressions, differences, splitting",
         generated=True,
@@ -131,7 +136,17 @@ MODULES: Mapping[str, Module] = {
     ),
     "events": Module(doc="events between parts", functions=_names("subscribe send")),
     "io": Module(doc="the terminal"),
-    "process": Module(doc="processes and messages"),
+    "llm": Module(
+        doc="models: behind the libraries of wippy.llm",
+        functions=_names(
+            "generate structured_output embed status available_models get_classes track_usage "
+            "compress measure"
+        ),
+    ),
+    "agents": Module(
+        doc="agents: behind the libraries of wippy.agent",
+        functions=_names("new change load switch config current step stats tool tools select"),
+    ),
     "store": Module(doc="keys and values that last", functions=_names("get")),
 }
 

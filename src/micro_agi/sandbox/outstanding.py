@@ -6,7 +6,7 @@ worker still speaks only when it is asked, and the time in which the parent has 
 the time that counts as waiting.
 
 Bounded: `CONCURRENT` calls of a conversation run, the others wait; how many there can be at
-all is `Limits.host_calls`. A call into another worker needs a place (`NestedPlaces`).
+all is `Limits.host_calls`. A call into another worker needs a place (`Places`).
 """
 
 import asyncio
@@ -27,24 +27,27 @@ Outcome = Callable[[HostCall], Awaitable[bytes]]
 """Perform a call and return its encoded answer: `[operation, value]` or a refusal."""
 
 
-class NestedPlaces:
-    """Places for calls into further workers, beyond the one that every call always has.
-
-    Any call may have one nested call in flight, so the innermost always goes on and a chain
-    cannot block itself. More at once take one of a fixed number of places, whichever
-    becomes free first: the own one or a shared one. So fan-out multiplies nothing.
-    """
+class Places:
+    """A fixed number of places for calls, given to whoever waits longest."""
 
     def __init__(self, count: int) -> None:
         self._free = count
         self._turns: deque[asyncio.Future[Release]] = deque()
 
     def try_take(self) -> bool:
-        """Take a place if one is free."""
+        """Take a place if one is free; then nobody waits for it."""
         if self._free == 0:
             return False
         self._free -= 1
         return True
+
+    async def take(self) -> None:
+        """Take a place, or wait for one."""
+        if self.try_take():
+            return
+        turn: asyncio.Future[Release] = asyncio.get_running_loop().create_future()
+        self.wait(turn)
+        await granted(turn)
 
     def wait(self, turn: asyncio.Future[Release]) -> None:
         """Give the next free place to `turn`, unless it has got one elsewhere by then."""
@@ -52,8 +55,18 @@ class NestedPlaces:
 
     def release(self) -> None:
         """Hand a place to whoever waits longest, or keep it free."""
-        if not _hand_on(self._turns, self.release):
+        if not self._turns or not _hand_on(self._turns, self.release):
             self._free += 1
+
+
+async def granted(turn: asyncio.Future[Release]) -> Release:
+    """Wait for a turn; a place that comes together with a cancellation goes back."""
+    try:
+        return await turn
+    except asyncio.CancelledError:
+        if turn.done() and not turn.cancelled():
+            turn.result()()
+        raise
 
 
 def _hand_on(turns: "deque[asyncio.Future[Release]]", release: Release) -> bool:
@@ -66,15 +79,21 @@ def _hand_on(turns: "deque[asyncio.Future[Release]]", release: Release) -> bool:
 
 
 class Outstanding:
-    """The numbered host calls of one conversation. `close` ends those that still run."""
+    """The numbered host calls of one conversation. `close` ends those that still run.
 
-    def __init__(self, perform: Outcome, places: NestedPlaces) -> None:
+    Any call may have one nested call in flight, so the innermost always goes on and a chain
+    cannot block itself. More at once take one of a fixed number of places, whichever
+    becomes free first: the own one or a shared one. So fan-out multiplies nothing.
+    """
+
+    def __init__(self, perform: Outcome, places: Places) -> None:
         self._perform = perform
         self._places = places
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._own_place_free = True
         self._turns: deque[asyncio.Future[Release]] = deque()
         self._running: dict[int, asyncio.Task[bytes]] = {}
+        self._news_only: set[int] = set()
         self._finished: dict[int, asyncio.Task[bytes]] = {}
         self._dropped: set[asyncio.Task[bytes]] = set()
         self._news = asyncio.Event()
@@ -86,9 +105,16 @@ class Outstanding:
     def __contains__(self, number: int) -> bool:
         return number in self._running or number in self._finished
 
+    @property
+    def only_news(self) -> bool:
+        """Whether nothing is in flight but calls that wait for news, which may never come."""
+        return not self._finished and self._running.keys() <= self._news_only
+
     def start(self, number: int, call: HostCall, function: HostFunction | None) -> None:
         """Begin a call; its answer will carry `number`."""
         needs = function.needs if function is not None else "slot"
+        if needs == "nothing":
+            self._news_only.add(number)
         task = asyncio.create_task(self._run(call, needs), name=f"host call {call.function}")
         self._running[number] = task
         task.add_done_callback(lambda done: self._note(number, done))
@@ -96,6 +122,7 @@ class Outstanding:
     def drop(self, number: int) -> None:
         """Cancel a call that nobody waits for any more; it will not be answered."""
         self._finished.pop(number, None)
+        self._news_only.discard(number)
         task = self._running.pop(number, None)
         if task is not None:
             task.cancel()
@@ -131,6 +158,7 @@ class Outstanding:
             if answers and size > REPLY_BYTES:
                 break
             del self._finished[number]
+            self._news_only.discard(number)
             answers.append(msgspec.Raw(msgspec.msgpack.encode((number, msgspec.Raw(outcome)))))
         return answers
 
@@ -168,12 +196,7 @@ class Outstanding:
         turn: asyncio.Future[Release] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         self._places.wait(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                turn.result()()
-            raise
+        return await granted(turn)
 
     def _release_own(self) -> None:
         if not _hand_on(self._turns, self._release_own):

@@ -18,7 +18,7 @@ class NotPlain(ValueError):
     """The value is nothing that a worker may send; the worker is not to be trusted."""
 
 
-def plain(value: Any, *, nesting: int, keep_bytes: bool = False) -> Any:
+def plain(value: Any, nesting: int, keep_bytes: bool = False) -> Any:
     """Return `value` as JSON.
 
     Raises:
@@ -38,12 +38,9 @@ def plain(value: Any, *, nesting: int, keep_bytes: bool = False) -> Any:
     if nesting < 0:
         raise NotPlain("nested too deeply")
     if kind is list:
-        return [plain(item, nesting=nesting - 1, keep_bytes=keep_bytes) for item in value]
+        return [plain(item, nesting - 1, keep_bytes) for item in value]
     if kind is dict:
-        return {
-            _key(key): plain(item, nesting=nesting - 1, keep_bytes=keep_bytes)
-            for key, item in value.items()
-        }
+        return {_key(key): plain(item, nesting - 1, keep_bytes) for key, item in value.items()}
     raise NotPlain(f"a {kind.__name__}")
 
 

@@ -4,7 +4,7 @@ Invariants: a worker serves one tenant and one call at a time; whatever it sends
 a call that is cancelled, stopped or misbehaves costs its worker, and nobody else anything. A
 nested call (`funcs.call`) never waits for a place in the pool, so a full pool cannot
 deadlock on itself; its depth is bounded instead, and more than one at a time for the same
-caller share a fixed number of places (`outstanding.NestedPlaces`).
+caller share a fixed number of places (`outstanding.Places`).
 
 Source: spec/sandbox.md 6; DESIGN 7.
 """
@@ -13,18 +13,17 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
-from micro_agi.sandbox.conversation import Request, converse
-from micro_agi.sandbox.failure import limit_reached
+from micro_agi.sandbox.conversation import LibrariesNeeded, converse
 from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
-from micro_agi.sandbox.languages import LUA, Language, packages_asked
+from micro_agi.sandbox.kept_zygotes import KeptZygotes
+from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
-from micro_agi.sandbox.outstanding import NestedPlaces
+from micro_agi.sandbox.outstanding import Places
+from micro_agi.sandbox.request import Request, request_for
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, CHECK
 from micro_agi.sandbox.worker_channel import Tenant, Worker
@@ -40,7 +39,6 @@ RETIRE_AFTER_S = 30.0
 """Half of the worker's own CPU limit, so that limit never hits an innocent call."""
 RETIRE_AFTER_UNITS = 256
 
-_encode = msgspec.msgpack.Encoder().encode
 
 CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
 """For running a chunk without calling it: nothing is allowed, nothing reaches outside."""
@@ -49,7 +47,8 @@ CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
 class Pool:
     """All workers of one runtime. `start` and `close` on the same event loop.
 
-    It runs Lua itself. The first unit in another language starts a pool for that one.
+    It runs Lua itself. The first unit that needs more (another language, or the libraries behind
+    some modules) starts a pool for that.
     """
 
     def __init__(
@@ -63,6 +62,7 @@ class Pool:
         refused: Mapping[str, str] | None = None,
         python: Limits = PYTHON,
         language: Language = LUA,
+        kept: KeptZygotes | None = None,
     ) -> None:
         """Prepare a pool; nothing runs before `start`.
 
@@ -70,6 +70,7 @@ class Pool:
         measurements of what a weaker machine gets. The level says so, and `minimum` refuses.
         `refused` are levels that failed their proof here, with what escaped.
         `python` are the limits of Python units, `language` what this very pool runs.
+        `kept` has zygotes of pools that closed, and gets this one's; None ends it instead.
         """
         self._host = {**time_functions(), **host}
         self._limits = limits or Limits()
@@ -79,11 +80,12 @@ class Pool:
         self._refused = refused or {}
         self._python = python
         self._language = language
+        self._kept = kept
         self._others: dict[tuple[str, ...], Pool] = {}
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
-        self._places = asyncio.Semaphore(workers)
-        self._nested = NestedPlaces(workers)
+        self._places = Places(workers)
+        self._nested = Places(workers)
         self._spares: list[Worker] = []
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -102,7 +104,7 @@ class Pool:
         self._order_spares()
 
     async def close(self) -> None:
-        """End every worker and the zygote. Calls in flight fail."""
+        """End every worker, and the zygote unless it is kept. Calls in flight fail."""
         self._closed = True
         if self._idle_timer is not None:
             self._idle_timer.cancel()
@@ -119,7 +121,7 @@ class Pool:
         self._idle.clear()
         server, self._server = self._server, None
         if server is not None:
-            await server.close()
+            await (self._kept.take_back(server) if self._kept is not None else server.close())
 
     @property
     def level(self) -> str:
@@ -152,19 +154,27 @@ class Pool:
             LimitReached: it used too much time, memory, output, depth or host calls.
             SandboxUnavailable: no worker could be started.
         """
-        if (pool := self._pool_for(unit)) is not self:
-            return await pool.call(unit, args, context=context, limits=limits, printed=printed)
+        if not self._language.runs(unit):
+            pool = self._pool_for(unit)
+            return await pool.call(
+                unit, args, context=context, limits=limits, keep_bytes=keep_bytes, printed=printed
+            )
         limits = limits or self._limits
-        request = _request(CALL, unit, args, context, limits)
+        request = request_for(CALL, unit, args, context, limits)
         frame = _frame(unit, context, limits)
+        nested = context.depth > 0
+        if not nested and not self._places.try_take():
+            await self._places.take()
         try:
-            if context.depth > 0:
-                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
-            async with self._places:
-                return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+            return await self._in_a_worker(request, frame, keep_bytes=keep_bytes)
+        except LibrariesNeeded:
+            pool = self._pool_for(unit)
         finally:
+            if not nested:
+                self._places.release()
             if printed is not None and frame.printed:
                 printed(frame.printed)
+        return await pool.call(unit, args, context=context, limits=limits, keep_bytes=keep_bytes)
 
     async def check(self, unit: Unit) -> None:
         """Parse a unit, run its chunk and find its method, without calling it.
@@ -173,47 +183,56 @@ class Pool:
             EntryInvalid: it does not parse, its chunk fails, or the method is missing.
             LimitReached: the chunk alone used too much.
         """
-        if (pool := self._pool_for(unit)) is not self:
-            await pool.check(unit)
+        if not self._language.runs(unit):
+            await self._pool_for(unit).check(unit)
             return
-        request = _request(CHECK, unit, (), CHECKER, self._limits)
+        request = request_for(CHECK, unit, (), CHECKER, self._limits)
         frame = _frame(unit, CHECKER, self._limits)
+        await self._places.take()
         try:
-            async with self._places:
-                await self._in_a_worker(request, frame, keep_bytes=False)
+            await self._in_a_worker(request, frame, keep_bytes=False)
+            return
+        except LibrariesNeeded:
+            pool = self._pool_for(unit)
         except LimitReached:
             raise
         except ToolFailed as error:
             where = error.where or unit.id
             raise EntryInvalid(error.what, where=where, fix="correct the source") from error
+        finally:
+            self._places.release()
+        await pool.check(unit)
 
     def _pool_for(self, unit: Unit) -> "Pool":
-        """Return the pool of a unit's language, made when it is first asked for."""
-        if unit.language == self._language.name:
-            return self
+        """Return the pool for a unit that this one cannot run, made when it is first asked for.
+
+        Raises: AssertionError when it is this one that should run it.
+        """
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
-        asked = packages_asked(unit)
+        lua = unit.language == LUA.name
+        assert not (lua and self._language.libraries), "it has all there is"
+        asked = packages_asked(unit) if not lua else ("libraries",)
         if asked not in self._others:
             self._others[asked] = Pool(
                 host=self._host,
-                limits=self._python,
+                limits=self._limits if lua else self._python,
                 workers=self._workers,
                 minimum=self._minimum,
                 without=self._without,
                 refused=self._refused,
-                language=python_language(asked),
+                language=LUA_LIBRARIES if lua else python_language(asked),
+                kept=self._kept,
             )
         return self._others[asked]
 
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
         alone = frame.unit.hash if self._language.one_unit else ""
-        tenant = Tenant(frame.context.session, frame.unit.privileged, alone)
+        # A plain tuple equals a `Tenant`, and is made in a tenth of the time.
+        tenant = (frame.context.session, frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
             server = self._server
-            # Waiting for a worker is not the call's fault.
-            _restart_clock(frame)
             try:
                 return await converse(
                     worker,
@@ -238,7 +257,7 @@ class Pool:
                 self._give_back(worker)
         raise AssertionError("the second attempt returns or raises")
 
-    def _take_idle(self, tenant: Tenant) -> Worker | None:
+    def _take_idle(self, tenant: tuple[str, bool, str]) -> Worker | None:
         """Take the tenant's most recently used worker."""
         for position in range(len(self._idle) - 1, -1, -1):
             worker = self._idle[position]
@@ -249,7 +268,7 @@ class Pool:
                     return worker
         return None
 
-    async def _take_fresh(self, tenant: Tenant) -> Worker:
+    async def _take_fresh(self, tenant: tuple[str, bool, str]) -> Worker:
         """Take a worker that has served nobody yet."""
         if self._idle and len(self._idle) + len(self._busy) >= self._workers:
             self._idle.pop(0).kill("its place is needed")
@@ -258,7 +277,7 @@ class Pool:
             worker = self._spares.pop()
         if worker is None or worker.lost:
             worker = await self._fork()
-        worker.tenant = tenant
+        worker.tenant = Tenant(*tenant)
         self._busy.add(worker)
         if self._refill_timer is None:
             loop = asyncio.get_running_loop()
@@ -267,28 +286,31 @@ class Pool:
 
     def _give_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
-        worn = (
+        full = len(self._idle) + len(self._busy) >= self._workers
+        if worker.lost or not worker.at_rest or full or self._closed or self._worn(worker):
+            worker.kill("no longer needed")
+            return
+        worker.unused = False
+        self._idle.append(worker)
+        if self._idle_timer is None:
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
+
+    def _worn(self, worker: Worker) -> bool:
+        return (
             worker.calls >= self._language.retire_after_calls
             or worker.computed_s >= RETIRE_AFTER_S
             or len(worker.known) >= RETIRE_AFTER_UNITS
         )
-        full = len(self._idle) + len(self._busy) >= self._workers
-        if worker.lost or worn or full or self._closed or not worker.at_rest:
-            worker.kill("no longer needed")
-            return
-        loop = asyncio.get_running_loop()
-        worker.idle_since = loop.time()
-        self._idle.append(worker)
-        if self._idle_timer is None:
-            self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
 
     def _release_idle(self) -> None:
         """End workers that nobody used for a while; their memory goes with them."""
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_S
-        for worker in [w for w in self._idle if w.lost or w.idle_since <= oldest]:
+        for worker in [w for w in self._idle if w.lost or w.unused]:
             worker.kill("idle")
             self._idle.remove(worker)
+        for worker in self._idle:
+            worker.unused = True
+        loop = asyncio.get_running_loop()
         self._idle_timer = loop.call_later(IDLE_S, self._release_idle) if self._idle else None
 
     def _order_spares(self) -> None:
@@ -334,7 +356,8 @@ class Pool:
             if self._closed:
                 raise SandboxUnavailable("the sandbox is closed")
             if self._server is None:
-                server = await ForkServer.start(
+                start = self._kept.start if self._kept is not None else ForkServer.start
+                server = await start(
                     self._limits,
                     minimum=self._minimum,
                     without=self._without,
@@ -367,43 +390,5 @@ def switched_off(level: str, escaped: str) -> SandboxUnavailable:
     )
 
 
-def _request(
-    op: int, unit: Unit, args: Sequence[Any], context: CallContext, limits: Limits
-) -> Request:
-    """Encode what to ask a worker, within the limits that can be checked before."""
-    if context.depth > limits.depth:
-        raise limit_reached(
-            f"calls within calls are {context.depth} deep, the limit is {limits.depth}",
-            where=unit.id,
-            fix="call it from further outside",
-        )
-    packed = _encode(list(args))
-    if len(packed) > limits.args_bytes:
-        raise limit_reached(
-            f"the arguments take {len(packed)} bytes, the limit is {limits.args_bytes}",
-            where=unit.id,
-            fix="pass less, or in parts",
-            kind="Invalid",
-        )
-    return Request(
-        op=op,
-        unit=unit,
-        args=packed,
-        count=len(args),
-        now_ns=context.trial.now_ns if context.trial is not None else None,
-        result_bytes=limits.result_bytes,
-    )
-
-
 def _frame(unit: Unit, context: CallContext, limits: Limits) -> Frame:
-    return Frame(
-        unit=unit, context=context, limits=limits, granted=unit.granted, started=0.0, ends=0.0
-    )
-
-
-def _restart_clock(frame: Frame) -> None:
-    now = asyncio.get_running_loop().time()
-    frame.started = now
-    frame.ends = now + frame.limits.total_s
-    if frame.context.deadline is not None:
-        frame.ends = min(frame.ends, frame.context.deadline)
+    return Frame(unit=unit, context=context, limits=limits, granted=unit.granted)

@@ -4,11 +4,16 @@ A unit is content-addressed. Workers keep compiled chunks by hash, so two entrie
 same content share one, and a changed entry can never run old code.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from micro_agi.sandbox.modules import is_privileged
 from micro_agi.values import content_hash
+
+LIBRARY_MODULES = frozenset({"crypto", "expr", "text", "yaml"})
+# `json.validate`, `json.validate_string`, and the format `yaml` of a payload.
+_NAMED = re.compile(r"validate|yaml", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,9 @@ class Unit:
     """
     privileged: bool = field(init=False, repr=False, compare=False)
     """Whether one of these grants is the operator's alone to give."""
+    libraries: bool = field(init=False, repr=False, compare=False)
+    """Whether this Lua code, or an import of it, plainly needs a worker with all libraries. Some
+    other code does and does not show it; its call starts again in one."""
 
     def __post_init__(self) -> None:
         if not self.hash:
@@ -44,6 +52,13 @@ class Unit:
         granted = frozenset(self.modules).union(*(unit.granted for _, unit in self.imports))
         object.__setattr__(self, "granted", granted)
         object.__setattr__(self, "privileged", is_privileged(granted))
+        object.__setattr__(self, "libraries", self._needs_libraries())
+
+    def _needs_libraries(self) -> bool:
+        if self.language != "lua":
+            return False
+        imported = any(unit.libraries for _, unit in self.imports)
+        return imported or bool(LIBRARY_MODULES & self.granted) or bool(_NAMED.search(self.source))
 
     def _content(self) -> dict[str, Any]:
         imports = [[alias, unit.hash] for alias, unit in self.imports]

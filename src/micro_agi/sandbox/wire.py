@@ -13,8 +13,15 @@ import struct
 
 HEADER = struct.Struct("<I")
 
+REQUEST = struct.Struct(">BBBHBI")
+"""How a request begins: of fixed width, so that Lua reads all numbers in one step. Parts in
+the list, operation, `U16`, number of the unit, `U32`, most bytes of the result."""
+FOUR, SIX = 0x94, 0x96
+U16, U32 = 0xCD, 0xCE
+
 CALL = 1
-"""To the worker: `[op, hash, args, argument count, now_ns, result_bytes, definitions]`."""
+"""To the worker: `[op, unit, result_bytes, args]`, and `[…, now_ns, definitions]` when it needs
+a clock that stands still, or units that it does not know. The parent numbers the units."""
 CHECK = 2
 """To the worker: the same shape; runs the chunk and finds the method, calls nothing."""
 ANSWER = 3

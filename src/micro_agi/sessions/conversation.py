@@ -31,6 +31,7 @@ TRUNCATED = (
     "Your previous output was cut at its token limit and the incomplete tool calls in it were "
     "discarded. Write less, or make the calls one at a time."
 )
+EMPTY = "Your reply was empty: it had neither text nor a tool call. Answer, or call a tool."
 
 
 @dataclass(slots=True)
@@ -99,6 +100,8 @@ class Conversation:
             parts=(Text(event.content),),
             tool_call_id=event.call_id,
             name=event.name,
+            # Some services are shown which results are failures.
+            metadata={"error": True} if event.error is not None else {},
         )
         at = len(self.messages)
         while at and self.messages[at - 1].role == "tool":
@@ -131,8 +134,10 @@ class Conversation:
     def _add_step(self, step: StepFinished) -> None:
         self.usage = self.usage.plus(step.usage)
         self.cost_usd += step.cost_usd or 0.0
-        if step.message.parts or step.message.tool_calls:
+        if step.message.tool_calls or step.message.text.strip():
             self.messages.append(step.message)
+        elif not step.truncated:
+            self.messages.append(message("developer", EMPTY))
         if step.truncated:
             self.messages.append(message("developer", TRUNCATED))
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -26,9 +26,10 @@ from micro_agi.messages import (
     TurnResumed,
     TurnStarted,
 )
+from micro_agi.sessions.redact import Redactor
 from micro_agi.store import leases
 from micro_agi.store.database import Database
-from micro_agi.values import Secret, nearest
+from micro_agi.values import nearest
 
 TITLE_CHARS = 80
 RENEW_S = leases.LEASE_S / 3
@@ -46,8 +47,6 @@ SCHEMA = 1
 
 UPCASTERS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
 """By the schema number they read: turn (kind, body) of that schema into the next one."""
-
-Event = TypeVar("Event", bound=AnyEvent)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
@@ -147,9 +146,10 @@ class SessionJournal:
                 lambda db: leases.renew(db, self.session, token, now, end=False), quick=True
             )
 
-    def scrubbed(self, event: Event) -> Event:
-        """Return an event without any registered secret; see `Journal.scrubbed`."""
-        return self._journal.scrubbed(event)
+    @property
+    def redactor(self) -> Redactor:
+        """Takes registered secrets out of what this session journals and shows."""
+        return self._journal.redactor
 
 
 def _title(events: Sequence[AnyEvent]) -> str:
@@ -168,11 +168,12 @@ class Journal:
         database: Database,
         *,
         clock: Callable[[], float] = time.time,
-        secrets: Sequence[Secret] = (),
+        redactor: Redactor | None = None,
     ) -> None:
         self.database = database
+        self.redactor = redactor or Redactor()
+        """Takes secrets out of what sessions journal and show."""
         self._clock = clock
-        self._secrets = [s.reveal().encode() for s in secrets if s]
 
     async def open(self, session: str, *, agent: str) -> SessionJournal:
         """Open a session for appending, a new one or one that exists."""
@@ -199,23 +200,6 @@ class Journal:
             (session, first + n, at, turn, e.__struct_config__.tag, SCHEMA, _encoder.encode(e))
             for n, e in enumerate(kept)
         ]
-
-    def scrubbed(self, event: Event) -> Event:
-        """Return an event without any registered secret in it; most are returned as they are.
-
-        A session scrubs before it journals, applies or shows, so a key that a server
-        repeats in its error goes nowhere. One that is split over two deltas is found only
-        in the finished step.
-        """
-        if not self._secrets:
-            return event
-        body = found = _encoder.encode(event)
-        for secret in self._secrets:
-            body = body.replace(secret, b"***")
-        if body is found or body == found:
-            return event
-        clean: Event = msgspec.json.decode(body, type=type(event))
-        return clean
 
     async def read(self, session: str) -> list[Recorded]:
         """Return all events of a session, oldest first; empty for an unknown session."""

@@ -97,8 +97,7 @@ class Database:
         if quick and not durable:
             done = self._writer.write_here(run)
             if done is not None:
-                here: T = done.result()
-                return here
+                return done[0]
         return await asyncio.wrap_future(self._writer.submit(run, durable=durable))
 
     def write_now(self, run: Callable[[sqlite3.Connection], T], *, durable: bool = False) -> T:

@@ -17,10 +17,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from micro_agi.errors import MicroAgiError, StoreFailed
 from micro_agi.store.failure import translate
+
+T = TypeVar("T")
 
 BATCH = 256
 """Writes that share a transaction at most; bounds how long the first of them waits."""
@@ -77,11 +79,12 @@ class Writer:
             self._queue.put(write)
         return write.done
 
-    def write_here(self, run: Callable[[sqlite3.Connection], Any]) -> "Future[Any] | None":
-        """Run a small write in the calling thread and return its future, which is done.
+    def write_here(self, run: Callable[[sqlite3.Connection], T]) -> tuple[T] | None:
+        """Run a small write in the calling thread; return its result, alone in a tuple.
 
         None means that it was not run and has to be submitted: others wait already, another
         process holds the lock, or it is the writing thread's turn.
+        Raises: what `run` raises, StoreFailed for what the commit runs into.
         """
         with self._admission:
             ready = not (self._closed or self._unfinished or self._here >= HERE_AT_MOST)
@@ -89,12 +92,19 @@ class Writer:
                 return None
         try:
             self._here += 1
-            self._begin(durable=False, patient=False)
-            write = Write(run, durable=False)
-            self._finish([write])
-            return write.done
-        except sqlite3.Error:  # whoever waits for the lock also finds out what else is wrong
-            return None
+            try:
+                self._begin(durable=False, patient=False)
+            except sqlite3.Error:  # whoever waits for the lock also finds out what else is wrong
+                return None
+            result, failure = self._attempt(run, alone=True)
+            if failure is not None:
+                raise failure
+            try:
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise _copy(self._undo(error)) from error
+            return (result,)
         finally:
             self._busy.release()
 
@@ -159,7 +169,7 @@ class Writer:
         outcomes: list[tuple[Write, Any, BaseException | None]] = []
         try:
             for write in writes:
-                outcomes.append((write, *self._attempt(write, alone=len(writes) == 1)))
+                outcomes.append((write, *self._attempt(write.run, alone=len(writes) == 1)))
                 if not self._connection.in_transaction and len(writes) > 1:
                     raise _undone(outcomes, self._place)
             if self._connection.in_transaction:
@@ -184,13 +194,15 @@ class Writer:
             self._level = level
         self._connection.execute("BEGIN IMMEDIATE")
 
-    def _attempt(self, write: Write, *, alone: bool) -> tuple[Any, BaseException | None]:
+    def _attempt(
+        self, run: Callable[[sqlite3.Connection], Any], *, alone: bool
+    ) -> tuple[Any, BaseException | None]:
         """Run one write; on failure undo it and return what it raised."""
         connection = self._connection
         if not alone:
             connection.execute("SAVEPOINT one")
         try:
-            result = write.run(connection)
+            result = run(connection)
         except BaseException as error:  # noqa: BLE001 - it goes to the caller who queued it
             if connection.in_transaction and alone:
                 connection.execute("ROLLBACK")
@@ -205,12 +217,16 @@ class Writer:
             connection.execute("RELEASE one")
         return result, None
 
-    def _give_up(self, error: sqlite3.Error | StoreFailed, writes: Sequence[Write]) -> None:
+    def _undo(self, error: sqlite3.Error | StoreFailed) -> Exception:
+        """Undo the open transaction and return what to tell those whose writes were in it."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        failure: Exception = error
         if isinstance(error, sqlite3.Error):
-            failure = translate(error, self._place) or error
+            return translate(error, self._place) or error
+        return error
+
+    def _give_up(self, error: sqlite3.Error | StoreFailed, writes: Sequence[Write]) -> None:
+        failure = self._undo(error)
         for write in writes:
             # Each caller gets an exception of its own: one object raised in several
             # tasks would collect all their tracebacks.

@@ -21,6 +21,10 @@ class Agency(Protocol):
         """Open a new session, or the one with this id; `approver` answers its questions."""
         ...
 
+    async def undo(self, count: int = 1) -> list[str]:
+        """Take back the newest changes of files, and say in a line what became of each."""
+        ...
+
     def root(self) -> Any:
         """Return the person's own authority; the terminal only hands it on to the registry."""
         ...

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from micro_agi.messages import Approval, Question
 from micro_agi.settings import Settings
 from micro_agi.terminal.wording import question_text
-from micro_agi.tools.approve import Approver, Nobody, YesOnce
+from micro_agi.tools.approve import Approver, Nobody, YesOnce, is_private
 
 AskLine = Callable[[str], Awaitable[str | None]]
 """Show a prompt and return the line; None when there will be no answer."""
@@ -45,9 +45,7 @@ class TerminalApprover:
     async def ask(self, question: Question) -> Approval:
         """Show one question and return the answer."""
         async with self._one:
-            # What `--yes` would not grant is what deserves a second look here.
-            private = await YesOnce().ask(question) == "refuse"
-            self._show(question_text(question, private=private))
+            self._show(question_text(question, private=is_private(question)))
             self._show(CHOICES)
             approval = await self._answer()
             if approval == "always":

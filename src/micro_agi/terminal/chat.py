@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from micro_agi.agent.session import Session
-from micro_agi.agent.spec import find_agent
 from micro_agi.errors import MicroAgiError
 from micro_agi.messages import AnyEvent
 from micro_agi.settings import Settings
@@ -187,7 +186,7 @@ class Chat:
 
 def banner(agency: Agency, session: Session) -> str:
     """Return the first line: the agent's title in lower case, and how to leave."""
-    spec = find_agent(agency.registry.snapshot(), session.agent_id)
+    spec = session.definition
     title = (spec.title or spec.name or spec.id).lower()
     lines = [f"{title} (quit to exit)"]
     if session.conversation.turn:

@@ -1,8 +1,8 @@
 """What lines that begin with `/` do.
 
 Each command is one row of a table, from which `/help`, completion and the nearest name of
-a mistyped one come. Commands read the registry and the session; the only one that
-changes something outside the session is `/rollback`, with the person's own authority.
+a mistyped one come. Commands read the registry and the session; those that change
+something outside the session are `/rollback` and `/undo`, with the person's own authority.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -63,6 +63,7 @@ class Commands:
                 "/rollback", "NAME [N]", "restore a tool to version N, or the one before",
                 self._rollback, self._tool_names,
             ),
+            Command("/undo", "[N]", "take back the last N changes of files", self._undo),
             Command("/model", "[NAME]", "show the model, or switch it", self._model, self._models),
             Command("/agent", "[ID]", "show the agent, or switch it", self._agent, self._agents),
             Command("/cost", "", "tokens and money of this session", self._cost),
@@ -140,6 +141,10 @@ class Commands:
         await self._reload(entry_id, there=there)
         became = f"as it was at version {to}" if there else "taken out of use"
         self._say(f"  {entry_id} is {became} (version {version.id} of the registry)")
+
+    async def _undo(self, number: str) -> None:
+        for line in await self._agency.undo(_count(number) if number else 1):
+            self._say(f"  {line}")
 
     async def _reload(self, entry_id: str, *, there: bool) -> None:
         """Let the running agent see what became of a tool."""
@@ -247,6 +252,13 @@ def _number(text: str) -> int:
         raise InputInvalid(
             f"`{text.strip()}` is no version", fix="/tool NAME lists the versions of a tool"
         ) from error
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputInvalid(f"`{text}` is no number", fix="/undo 2 takes back two") from error
 
 
 async def _leave(_: str) -> None:

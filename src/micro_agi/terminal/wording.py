@@ -24,6 +24,7 @@ from micro_agi.messages import (
 )
 from micro_agi.settings import PREFIX
 from micro_agi.terminal.text import counted, facts, first_line, indented, money, printable
+from micro_agi.tools.approve import REQUEST, is_for_a_person, verb
 
 RAISED_BY = {
     "steps": "max_steps",
@@ -128,14 +129,15 @@ def spent(usage: Usage, cost_usd: float | None) -> str:
 
 def question_text(question: Question, *, private: bool) -> str:
     """Return what a person is asked, without the choices."""
-    wants = "request" if question.action == "http_client.request" else f"do {question.action} on"
     lines = [
-        f"  {printable(question.tool)} wants to {wants}",
-        f"    {printable(question.resource)}",
+        f"  {printable(question.tool)} wants to {verb(question.action)}",
+        indented(printable(question.resource), "    "),
         f"  for agent {printable(question.agent or 'none')}",
     ]
     if question.reason:
-        lines.append(f"  it says of itself: {first_line(question.reason)}")
+        # A tool describes itself; why a command is asked about, the runtime says.
+        by = "it says of itself" if question.action == REQUEST else "because"
+        lines.append(f"  {by}: {first_line(question.reason)}")
     if private:
         lines.append("  careful: this address is on your machine or in your own network")
     return "\n".join(lines)
@@ -156,7 +158,11 @@ def _answered(event: ApprovalAnswered) -> str:
     """Say what was decided when no person saw the question."""
     if event.by == "person":
         return ""
-    asked = f"{printable(event.question.tool)} may request {printable(event.question.resource)}"
+    question = event.question
+    may = f"{printable(question.tool)} may {verb(question.action)}"
+    asked = f"{may} {printable(question.resource)}"
+    if event.approval == "refuse" and is_for_a_person(question):
+        return f"  refused, since {printable(event.by)} does not cover it: whether {asked}"
     if event.approval == "refuse":
         return f"  refused, since no person is here to say whether {asked}"
     return f"  allowed once by {event.by}: {asked}"

@@ -1,6 +1,6 @@
-"""What OpenAI's two dialects look like on the wire, for the scripted server."""
+"""What the dialects look like on the wire, for the scripted server; OpenAI's two are here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -27,6 +27,21 @@ class Scripted(Protocol):
     def done(self) -> bool: ...
 
 
+class Failing(Protocol):
+    """The parts of `model_server.Fault` that are written here."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def retry_after(self) -> str: ...
+
+
 class Wire(Protocol):
     """One reply in one dialect."""
 
@@ -36,6 +51,18 @@ class Wire(Protocol):
 
     def whole(self) -> dict[str, Any]:
         """Return the reply as one object."""
+        ...
+
+    def half_call(self) -> list[bytes]:
+        """Return what there is of the stream in the middle of its first tool call."""
+        ...
+
+    def failure(self, fault: Failing) -> dict[str, Any]:
+        """Return the body of an error response."""
+        ...
+
+    def in_band(self, fault: Failing) -> bytes:
+        """Return an error as a frame of a stream that began well."""
         ...
 
 
@@ -56,7 +83,28 @@ def call_id(number: int, index: int) -> str:
     return f"call_{number:05}_{index}"
 
 
-class ChatWire:
+class _OpenAiWire:
+    """How both of OpenAI's dialects fail."""
+
+    def failure(self, fault: Failing) -> dict[str, Any]:
+        return {"error": self._error(fault)}
+
+    def in_band(self, fault: Failing) -> bytes:
+        return frame({"type": "error", "error": self._error(fault)})
+
+    def half_call(self) -> list[bytes]:
+        frames = self.frames()
+        start = next(i for i, each in enumerate(frames) if b"function" in each)
+        return frames[: start + 2]
+
+    def frames(self) -> list[bytes]:
+        raise NotImplementedError
+
+    def _error(self, fault: Failing) -> dict[str, Any]:
+        return {"message": fault.message, "type": fault.type, "code": fault.code or None}
+
+
+class ChatWire(_OpenAiWire):
     """Chat Completions."""
 
     def __init__(self, number: int, body: Mapping[str, Any], reply: Scripted) -> None:
@@ -135,7 +183,7 @@ def _delta(index: int, function: dict[str, str], **fields: Any) -> dict[str, Any
     return {"tool_calls": [{"index": index, "function": function, **fields}]}
 
 
-class ResponsesWire:
+class ResponsesWire(_OpenAiWire):
     """Responses."""
 
     def __init__(self, number: int, body: Mapping[str, Any], reply: Scripted) -> None:
@@ -259,9 +307,3 @@ def _usage(usage: Mapping[str, int]) -> dict[str, Any]:
         "input_tokens_details": {"cached_tokens": usage.get("cached", 0), "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": usage.get("thinking", 0)},
     }
-
-
-WIRES: Mapping[str, Callable[[int, Mapping[str, Any], Scripted], Wire]] = {
-    "chat": ChatWire,
-    "responses": ResponsesWire,
-}

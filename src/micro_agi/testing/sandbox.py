@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from micro_agi.sandbox.host.calls import HostFunction
+from micro_agi.sandbox.kept_zygotes import KeptZygotes
 from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.modules import MODULES
 from micro_agi.sandbox.pool import Pool
@@ -29,11 +30,17 @@ class LuaBench:
         limits: Limits = SHORT,
         workers: int = 4,
         without: frozenset[str] = frozenset(),
+        kept: KeptZygotes | None = None,
     ) -> None:
         self._runner = asyncio.Runner()
         self.loop = self._runner.get_loop()
         self.pool = Pool(
-            host=host or {}, limits=limits, workers=workers, without=without, python=SHORT_PYTHON
+            host=host or {},
+            limits=limits,
+            workers=workers,
+            without=without,
+            python=SHORT_PYTHON,
+            kept=kept,
         )
         self.wait(self.pool.start())
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from micro_agi.toolcalls.read import Reading
 
@@ -14,13 +15,7 @@ class Held:
 
     def __init__(self, names: Iterable[str]) -> None:
         """Take the visible names of the tools."""
-        openings = [_TAG, *(f"{name}(" for name in names)]
-        called = "|".join(map(re.escape, openings))
-        self._beginnings = [*(o.lower() for o in openings), *_FENCE]
-        self._start = re.compile(
-            rf"^ {{0,3}}(?:(?:```|~~~)[^\n]*\n\s*)?(?:{called})|{_TAG}",
-            re.IGNORECASE | re.MULTILINE,
-        )
+        self._start, self._beginnings = _openings(tuple(names))
         self._line = ""
         """From the start of the last line that is not wholly shown."""
         self._shown = 0
@@ -66,3 +61,15 @@ class Held:
     def _may_call(self, text: str) -> bool:
         start = text.lstrip().lower()
         return bool(start) and any(b.startswith(start) for b in self._beginnings)
+
+
+@lru_cache(64)
+def _openings(names: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """Return what finds the start of a call, and the texts that such a start begins with."""
+    openings = [_TAG, *(f"{name}(" for name in names)]
+    called = "|".join(map(re.escape, openings))
+    start = re.compile(
+        rf"^ {{0,3}}(?:(?:```|~~~)[^\n]*\n\s*)?(?:{called})|{_TAG}",
+        re.IGNORECASE | re.MULTILINE,
+    )
+    return start, (*(o.lower() for o in openings), *_FENCE)

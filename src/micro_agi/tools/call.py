@@ -7,9 +7,9 @@ first of the three edges that catch everything (STYLE 5.7).
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from micro_agi.errors import ArgumentsInvalid, EntryNotFound, MicroAgiError, ToolFailed
@@ -24,12 +24,13 @@ from micro_agi.messages import (
 from micro_agi.sandbox.failure import facts_of
 from micro_agi.security.context import CallContext
 from micro_agi.tools.approve import Approvals
-from micro_agi.tools.functions import Functions
+from micro_agi.tools.functions import Functions, NativeFunction
 from micro_agi.tools.results import Results
-from micro_agi.values import canonical_json, content_hash, nearest
+from micro_agi.tools.schemas import Schemas, without_placeholder
+from micro_agi.values import content_hash, nearest
 
 Emit = Callable[[AnyEvent], Awaitable[None]]
-MAX_VIOLATIONS = 20
+Fill = Callable[[CallContext, Mapping[str, Any]], Mapping[str, Any]]
 IDEMPOTENCY_KEY = "idempotency_key"
 """In what `ctx` shows to a tool that its operator calls idempotent."""
 
@@ -41,13 +42,17 @@ class ToolCaller:
         self,
         functions: Functions,
         results: Results,
+        schemas: Schemas,
         *,
         clock: Callable[[], float] = time.monotonic,
+        environment: Fill = lambda _, values: values,
     ) -> None:
+        """Take what calls need; `environment` fills its variables into a tool's context."""
         self._functions = functions
         self._results = results
+        self.schemas = schemas
         self._clock = clock
-        self._validators: dict[bytes, Any] = {}
+        self._environment = environment
 
     def started(self, call: ToolCall, tools: Mapping[str, ToolSpec]) -> ToolCallStarted:
         """Return the intent event of a call, to be committed before `run`."""
@@ -84,10 +89,14 @@ class ToolCaller:
         *,
         approvals: Approvals,
         emit: Emit,
+        session: Mapping[str, Any] | None = None,
+        local: Mapping[str, NativeFunction] | None = None,
     ) -> ToolCallFinished:
         """Run one call to its end and return what the model reads.
 
-        `emit` gets the approval events that arise before the call starts.
+        `emit` gets the approval events that arise before the call starts. `session` is
+        context that wins over the tool's own (spec/agent.md 4), `local` what the caller
+        answers itself, by entry id.
         """
         watch = _Stopwatch(self._clock)
         tool = tools[call.name].id if call.name in tools else ""
@@ -97,10 +106,9 @@ class ToolCaller:
             await emit(event)
 
         printed: list[str] = []
+        around = _Around(approvals, emit_and_watch, printed.append, session or {}, local or {})
         try:
-            value = await self._value(
-                call, tools, context, approvals, emit_and_watch, printed.append
-            )
+            value = await self._value(call, tools, context, around)
         except MicroAgiError as error:
             return failed_call(call, tool, error, watch.seconds(), printed="".join(printed))
         except Exception as error:  # noqa: BLE001 - the edge of one tool call: say it, go on
@@ -129,9 +137,7 @@ class ToolCaller:
         call: ToolCall,
         tools: Mapping[str, ToolSpec],
         context: CallContext,
-        approvals: Approvals,
-        emit: Emit,
-        printed: Callable[[str], None],
+        around: "_Around",
     ) -> Any:
         if call.problem:
             raise ArgumentsInvalid(
@@ -146,45 +152,53 @@ class ToolCaller:
                 fix=f"loaded tools like it: {', '.join(near)}" if near else "no tool is loaded",
             )
         arguments = parse_arguments(call)
-        self.validate(spec, arguments)
+        self.schemas.validate(spec, arguments)
+        arguments = without_placeholder(spec, arguments)
+        called = context.narrowed(
+            call_id=call_key(context, call),
+            values={
+                **context.values,
+                **self.filled(context, spec.context),
+                **around.session,
+                "call_id": call.id,
+                **self._once(spec, call, context),
+            },
+        )
+        if spec.id in around.local:
+            called.forbid_denied("funcs.call", spec.id)
+            return await around.local[spec.id](arguments, called)
         return await self._functions.call(
             spec.id,
             [arguments],
-            context.narrowed(
-                call_id=call_key(context, call),
-                values={**context.values, **spec.context, **self._once(spec, call, context)},
-            ),
-            approvals=approvals,
-            emit=emit,
-            printed=printed,
+            called,
+            approvals=around.approvals,
+            emit=around.emit,
+            printed=around.printed,
         )
+
+    def filled(self, context: CallContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return values with the environment variables that they name, for this call only."""
+        return self._environment(context, values)
 
     def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> dict[str, str]:
         """Return the key under which a call of an idempotent tool runs, however often."""
-        if not self._functions.idempotent(self._functions.registry.get(spec.id)):
+        registry = self._functions.registry
+        if spec.id not in registry.snapshot() or not self._functions.idempotent(
+            registry.get(spec.id)
+        ):
             return {}
         return {IDEMPOTENCY_KEY: content_hash([context.session, call_key(context, call)])[:32]}
 
-    def validate(self, spec: ToolSpec, arguments: Any) -> None:
-        """Check arguments against a tool's schema.
 
-        Raises: ArgumentsInvalid listing every violation with its JSON path.
-        """
-        key = canonical_json(spec.schema)
-        validator = self._validators.get(key)
-        if validator is None:
-            validator = self._validators[key] = validator_for(spec.schema, where=spec.id)
-        violations = [
-            f"{_json_path(e.instance_path)}: {e.message}" for e in validator.iter_errors(arguments)
-        ]
-        if violations:
-            more = len(violations) - MAX_VIOLATIONS
-            listed = violations[:MAX_VIOLATIONS] + ([f"and {more} more"] if more > 0 else [])
-            raise ArgumentsInvalid(
-                f"the arguments do not fit the schema of `{spec.name}`: " + "; ".join(listed),
-                where=spec.id,
-                fix="call it again with arguments that fit",
-            )
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What one call needs besides itself."""
+
+    approvals: Approvals
+    emit: Emit
+    printed: Callable[[str], None]
+    session: Mapping[str, Any]
+    local: Mapping[str, NativeFunction]
 
 
 class _Stopwatch:
@@ -265,33 +279,9 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
     return value
 
 
-def validator_for(schema: Mapping[str, Any], *, where: str) -> Any:
-    """Compile a JSON Schema; references to other documents are refused, nothing is fetched.
-
-    Raises: ArgumentsInvalid saying what is wrong with the schema.
-    """
-    try:
-        return jsonschema_rs.validator_for(dict(schema), retriever=_refuse_remote)
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise ArgumentsInvalid(
-            f"the input schema is no valid JSON Schema: {said}",
-            where=where,
-            fix="correct `input_schema`",
-        ) from error
-
-
-def _refuse_remote(uri: str) -> Any:
-    raise ValueError(f"a schema may not refer to another document: {uri}")
-
-
 def as_text(value: Any) -> str:
     """Encode a result for the model: compact JSON, keys in the order the tool gave."""
     return msgspec.json.encode(value).decode()
-
-
-def _json_path(path: list[str | int]) -> str:
-    return "$" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
 
 
 def _reported_error(value: Any, tool: str) -> dict[str, Any] | None:

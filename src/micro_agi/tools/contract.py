@@ -6,7 +6,7 @@ no more than a wish. Functions are called through the same door as `funcs.call`.
 Source: spec/runtime.md 2.10, 6.17.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.security.context import CallContext
+from micro_agi.tools.binding import bound, contracts_of, implementations, is_default, method_of
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.host import Calling
 from micro_agi.tools.permit import denied
@@ -57,20 +58,20 @@ class _Contracts:
     async def implementations(self, call: HostCall) -> Any:
         definition = self._definition(str(call.argument(0)))
         _permit(call.context, "contract.implementations", definition.id)
-        return [b.id for b in self._bindings() if _bound(b, definition.id) is not None]
+        return [b.id for b in implementations(self._registry.snapshot(), definition.id)]
 
     async def implements(self, call: HostCall) -> Any:
         binding = self._binding(str(call.argument(0)))
-        return _bound(binding, str(call.argument(1))) is not None
+        return bound(binding, str(call.argument(1))) is not None
 
     async def open(self, call: HostCall) -> Any:
         """Check that a binding can be used with these values; return what it offers."""
         wanted, options = call.argument(1), as_object(call.argument(2))
         binding, contract_id = self._resolve(str(call.argument(0) or ""), wanted)
         _permit(call.context, "contract.open", binding.id)
-        bound = _bound(binding, contract_id) or {}
+        facts = bound(binding, contract_id) or {}
         values = {**call.context.values, **as_object(options.get("context"))}
-        required = bound.get("context_required")
+        required = facts.get("context_required")
         missing = [k for k in required if k not in values] if isinstance(required, list) else []
         if missing:
             listed = ", ".join(str(key) for key in missing)
@@ -85,13 +86,10 @@ class _Contracts:
 
     async def call(self, call: HostCall) -> Any:
         binding_id, contract_id, method = (str(call.argument(n)) for n in range(3))
-        bound = _bound(self._binding(binding_id), contract_id)
-        target = as_object(as_object(bound).get("methods")).get(method)
-        if not isinstance(target, str):
+        target = method_of(self._binding(binding_id), contract_id, method)
+        if target is None:
             raise EntryNotFound(f"method '{method}' not bound", where=binding_id)
         _permit(call.context, "contract.call", method)
-        namespace = parse_id(binding_id).namespace
-        target = str(parse_id(target, default_namespace=namespace))
         return await self._calling.call(replace(call, args=[target, call.args[3], *call.args[4:]]))
 
     def _definition(self, contract_id: str) -> Entry:
@@ -106,40 +104,25 @@ class _Contracts:
             raise EntryNotFound(f"binding not found: {binding_id}", where="contract")
         return entry
 
-    def _bindings(self) -> list[Entry]:
-        return self._registry.snapshot().find({"kind": "contract.binding"})
-
     def _resolve(self, binding_id: str, contract_id: Any) -> tuple[Entry, str]:
         """Return the binding and the contract that are meant when one may be left open."""
         if binding_id:
             binding = self._binding(binding_id)
-            bound = _contracts(binding)
             if not isinstance(contract_id, str):
-                first = next((str(c.get("contract")) for c in bound), "")
+                listed = contracts_of(binding)
+                first = next((str(c.get("contract")) for c in listed), "")
                 contract_id = str(parse_id(first, default_namespace=binding.namespace))
-            if _bound(binding, contract_id) is None:
+            if bound(binding, contract_id) is None:
                 raise EntryNotFound(
                     f"`{binding_id}` does not bind contract '{contract_id}'", where=binding_id
                 )
             return binding, contract_id
         wanted = str(contract_id)
-        defaults = [b for b in self._bindings() if (_bound(b, wanted) or {}).get("default") is True]
+        bindings = implementations(self._registry.snapshot(), wanted)
+        defaults = [b for b in bindings if is_default(b, wanted)]
         if not defaults:
             raise EntryNotFound(f"no default binding for contract '{wanted}'", where="contract")
         return defaults[-1], wanted
-
-
-def _contracts(binding: Entry) -> list[Mapping[str, Any]]:
-    listed = binding.data.get("contracts")
-    return [as_object(item) for item in listed] if isinstance(listed, list) else []
-
-
-def _bound(binding: Entry, contract_id: str) -> Mapping[str, Any] | None:
-    for item in _contracts(binding):
-        wanted = str(parse_id(str(item.get("contract")), default_namespace=binding.namespace))
-        if wanted == contract_id or item.get("contract") == contract_id:
-            return item
-    return None
 
 
 def _methods(definition: Entry) -> list[dict[str, Any]]:

@@ -24,9 +24,10 @@ from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope, denial
 from micro_agi.tools import lua_source, python_schema, python_source
 from micro_agi.tools.approve import declared_hosts
-from micro_agi.tools.call import as_text, validator_for
+from micro_agi.tools.call import as_text
 from micro_agi.tools.functions import Functions, check_generated_modules
 from micro_agi.tools.resolve import input_schema, visible_name
+from micro_agi.tools.schemas import validator_for
 from micro_agi.values import canonical_json
 
 NAMESPACE = "app.generated"

@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, MicroAgiError
 from micro_agi.net.addresses import is_private
 from micro_agi.net.client import Client
-from micro_agi.search.index import MAX_QUERY_CHARS, Hit, Index
+from micro_agi.search.index import Hit, Index
+from micro_agi.search.ranked import MAX_QUERY_CHARS
 from micro_agi.security.context import CallContext
 from micro_agi.values import nearest
 

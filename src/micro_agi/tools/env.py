@@ -5,25 +5,31 @@ a policy that denies any of a variable's names denies the variable.
 Source: spec/runtime.md 2.3, 6.13.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, PolicyDenied
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.snapshot import Snapshot
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.security.context import CallContext
 from micro_agi.tools.permit import denied
-from micro_agi.values import parse_id
+from micro_agi.tools.placeholders import fill
+from micro_agi.values import Secret, parse_id
 
 MOST_BYTES = 64 << 10
 """Of one value: variables are no file store."""
 ROUTER_DEPTH = 8
 
 
-def env_functions(registry: Registry, environ: Mapping[str, str]) -> dict[str, HostFunction]:
-    """Return the host functions of the module; `environ` is what `env.storage.os` reads."""
-    environment = _Environment(registry, environ)
+SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$")
+"""Public names whose values are hidden wherever they would appear, as `meta.secret` says it."""
+
+
+def env_functions(environment: "Environment") -> dict[str, HostFunction]:
+    """Return the host functions of the module."""
     return {
         "env.get": HostFunction(run=environment.get, module="env", outside=False),
         "env.get_all": HostFunction(run=environment.get_all, module="env", outside=False),
@@ -31,11 +37,57 @@ def env_functions(registry: Registry, environ: Mapping[str, str]) -> dict[str, H
     }
 
 
-class _Environment:
-    def __init__(self, registry: Registry, environ: Mapping[str, str]) -> None:
+def _is_secret(variable: Entry) -> bool:
+    named = SECRET.search(_public_name(variable).upper()) is not None
+    return variable.meta.get("secret") is True or named
+
+
+def is_declared(snapshot: Snapshot, name: str) -> bool:
+    """Whether the operator declared a variable of this public name."""
+    return next(iter(snapshot.indexed("variable", name)), None) is not None
+
+
+class Environment:
+    """The declared variables of one runtime."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        environ: Mapping[str, str],
+        *,
+        hide: Callable[[Secret], None],
+    ) -> None:
+        """Take `environ` as what `env.storage.os` reads; `hide` is told of secret values."""
         self._registry = registry
         self._environ = environ
+        self._hide = hide
         self._memory: dict[str, dict[str, str]] = {}
+
+    def filled(self, context: CallContext, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fill `${NAME}` of declared variables into the context of a tool, as it is called.
+
+        Not earlier, so that no prompt, listing or journal has the value. What the policies
+        deny, or what has no value, stays as it is.
+        """
+        if not any(isinstance(v, str) and "${" in v for v in values.values()):
+            return values
+        known = _Lookup(lambda name: self._placeholder(context, name))
+        return {key: fill(value, known, set()) for key, value in values.items()}
+
+    def _placeholder(self, context: CallContext, name: str) -> str:
+        variable = next(iter(self._registry.snapshot().indexed("variable", name)), None)
+        if variable is None or _denied(context, "get", {variable.id, name}):
+            return ""
+        value = self._value(variable)
+        if value and _is_secret(variable):
+            self._hide(Secret(value))
+        return value
+
+    def hide_secrets(self) -> None:
+        """Have the values of all secret variables hidden, before anybody has read one."""
+        for variable in self._variables():
+            if _is_secret(variable) and (value := self._value(variable)):
+                self._hide(Secret(value))
 
     async def get(self, call: HostCall) -> Any:
         name = str(call.argument(0))
@@ -124,6 +176,19 @@ class _Environment:
                 self._write(_routed(storage)[0], name, value, depth + 1)
             case _:
                 raise _unusable(storage)
+
+
+class _Lookup(dict[str, str]):
+    """Values by name, asked for when they are needed; an empty one is no value."""
+
+    def __init__(self, ask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __contains__(self, name: object) -> bool:
+        if not super().__contains__(name):
+            self[str(name)] = self._ask(str(name))
+        return bool(self[str(name)])
 
 
 def _denied(context: CallContext, action: str, names: set[str]) -> bool:

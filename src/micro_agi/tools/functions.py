@@ -18,6 +18,7 @@ from micro_agi.sandbox.modules import MODULES, PYTHON_MODULES, is_privileged
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.context import CallContext
+from micro_agi.security.need import Need
 from micro_agi.security.policy import Scope
 from micro_agi.tools.approve import Approvals, Nobody
 from micro_agi.values import content_hash, nearest
@@ -31,7 +32,12 @@ REACHES_OUTSIDE = frozenset({"http_client"})
 """Modules of generated tools whose functions have effects outside this machine's runtime."""
 
 NativeFunction = Callable[[Any, CallContext], Awaitable[Any]]
-"""A trusted function of this process: `await function(arguments, context)`."""
+"""A trusted function of this process: `await function(arguments, context)`.
+
+`arguments` is the one argument of the call, usually an object; a list when there are more."""
+
+Needs = Callable[[Any, CallContext], Sequence[Need]]
+"""What a call with these arguments is about to do; answered before the function runs."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
 
@@ -47,12 +53,21 @@ class Functions:
         self.registry = registry
         self._pool = pool
         self._natives: dict[str, NativeFunction] = {}
+        self._needs: dict[str, Needs] = {}
         self._units: dict[str, Unit] = {}
 
-    def register(self, target: str, function: NativeFunction) -> None:
-        """Make `function` what entries of kind `function.native` with this `target` run."""
+    def register(
+        self, target: str, function: NativeFunction, *, needs: Needs | None = None
+    ) -> None:
+        """Make `function` what entries of kind `function.native` with this `target` run.
+
+        What `needs` names is allowed by the caller's policies or by a person before the
+        function runs; what neither allows is refused.
+        """
         assert target not in self._natives, f"two native functions for `{target}`"
         self._natives[target] = function
+        if needs is not None:
+            self._needs[target] = needs
 
     async def call(
         self,
@@ -84,6 +99,13 @@ class Functions:
         approvals = approvals or Approvals(self.registry, Nobody())
         trusted = self.is_operators(entry)
         grants = await approvals.grants(entry, context, trusted=trusted, emit=emit)
+        if entry.kind == "function.native":
+            native = self._native(entry)
+            given = arguments[0] if len(arguments) == 1 else list(arguments) or {}
+            if asks := self._needs.get(str(entry.data.get("target"))):
+                needs = asks(given, context)
+                grants = grants.plus(await approvals.permits(entry, context, needs, emit=emit))
+            return await native(given, context.narrowed(grants=grants))
         if grants.policies:
             context = context.narrowed(grants=grants)
         if entry.kind in IN_THE_SANDBOX:
@@ -94,8 +116,6 @@ class Functions:
                 keep_bytes=keep_bytes,
                 printed=printed,
             )
-        if entry.kind == "function.native":
-            return await self._native(entry)(arguments[0] if arguments else {}, context)
         raise EntryInvalid(
             f"`{entry_id}` is a `{entry.kind}`, which cannot be called",
             where=entry_id,

@@ -1,7 +1,8 @@
 """Make a trusted async function of the embedding program a tool entry.
 
 The name is the function's, the description the first line of its docstring, the schema
-comes from the type hints; arguments are converted to those types before the call.
+comes from the type hints; arguments are converted to those types before the call. A
+parameter of type `CallContext` is not the model's to give: it gets the call's own.
 """
 
 import inspect
@@ -33,7 +34,13 @@ def native_tool(
     """
     arguments = _arguments_type(function)
     entry = _entry(function, arguments, namespace, replayable=replayable)
-    return entry, _caller(function, arguments)
+    return entry, _caller(function, arguments, _contexts(function))
+
+
+def _contexts(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the parameters that get the call's context."""
+    hints = get_type_hints(function)
+    return tuple(name for name, hint in hints.items() if hint is CallContext and name != "return")
 
 
 def _arguments_type(function: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -44,6 +51,8 @@ def _arguments_type(function: Callable[..., Any]) -> type[msgspec.Struct]:
     fields: list[Any] = []
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name)
+        if hint is CallContext:
+            continue
         if hint is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise EntryInvalid(
                 f"parameter `{parameter.name}` of `{name}` has no type",
@@ -83,9 +92,15 @@ def _entry(
 
 
 def _caller(
-    function: Callable[..., Awaitable[Any]], arguments: type[msgspec.Struct]
+    function: Callable[..., Awaitable[Any]],
+    arguments: type[msgspec.Struct],
+    contexts: tuple[str, ...],
 ) -> NativeFunction:
-    async def call(value: Any, _: CallContext) -> Any:
+    names = arguments.__struct_fields__
+
+    async def call(value: Any, context: CallContext) -> Any:
+        if isinstance(value, list):  # several arguments, in the order of the parameters
+            value = dict(zip(names, value, strict=False))
         try:
             given = msgspec.convert(value, arguments, strict=False)
         except msgspec.ValidationError as error:
@@ -94,7 +109,8 @@ def _caller(
                 where=function.__name__,
                 fix="send what its input schema describes",
             ) from error
-        result = await function(**msgspec.structs.asdict(given))
+        inside = dict.fromkeys(contexts, context)
+        result = await function(**msgspec.structs.asdict(given), **inside)
         return msgspec.to_builtins(result, str_keys=True)
 
     return call

@@ -1,7 +1,7 @@
 """From references in an agent's definition to tools as a model sees them.
 
 A reference is an entry id, `namespace:*`, or a map with `id`, `alias`, `description`,
-`context`. What does not resolve is a warning with the nearest names, never an error: one
+`context`, `schema`. What does not resolve is a warning with the nearest names, never an error: one
 bad reference must not take an agent down.
 
 Source: spec/agent.md 1.3, 1.5.3. Deviation: of two tools with one visible name the first
@@ -10,15 +10,16 @@ stays and a warning says so (DESIGN 10).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from micro_agi.errors import EntryInvalid, EntryNotFound
+from micro_agi.errors import ArgumentsInvalid, EntryInvalid, EntryNotFound, MicroAgiError
 from micro_agi.messages import ToolSpec, Warned
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.tools.schemas import Schemas
 from micro_agi.values import nearest
 
 EMPTY_SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -43,6 +44,8 @@ class Resolved:
 
     tools: tuple[ToolSpec, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    named: frozenset[str] = frozenset()
+    """Ids of tools that a reference names itself, not by a wildcard."""
 
 
 def parse_reference(value: Any) -> Reference:
@@ -99,24 +102,19 @@ def tool_spec(entry: Entry, reference: Reference | None = None) -> ToolSpec:
             fix="name an entry whose meta.type is `tool`",
         )
     name = wanted.alias or visible_name(entry)
-    if not MODEL_NAME.fullmatch(name):
-        raise EntryInvalid(
-            f"a model cannot call a tool named `{name}`",
-            where=f"{entry.id} at meta.llm_alias",
-            fix="use 1 to 64 letters, digits, `_` or `-`",
-        )
+    check_name(name, where=f"{entry.id} at meta.llm_alias")
     return ToolSpec(
         id=entry.id,
         name=name,
         description=wanted.description or _description(entry),
         schema=input_schema(entry) if wanted.schema is None else dict(wanted.schema),
-        context=dict(wanted.context),
+        context=wanted.context if isinstance(wanted.context, dict) else dict(wanted.context),
         exclusive=entry.meta.get("exclusive") is True,
     )
 
 
 def _description(entry: Entry) -> str:
-    for key in ("llm_description", "description", "comment"):
+    for key in ("llm_description", "description", "llm_descirtion", "comment"):
         value = entry.meta.get(key)
         if isinstance(value, str) and value:
             return value
@@ -153,37 +151,109 @@ def _bad_schema(entry: Entry, why: str) -> EntryInvalid:
 
 
 def resolve(
-    snapshot: Snapshot, references: Iterable[Any], *, taken: Sequence[ToolSpec] = ()
+    snapshot: Snapshot,
+    references: Iterable[Any],
+    *,
+    taken: Sequence[ToolSpec] = (),
+    schemas: Schemas | None = None,
 ) -> Resolved:
-    """Resolve references in order; `taken` are tools whose names are not free any more."""
-    tools: list[ToolSpec] = []
-    warnings: list[Warned] = []
-    by_name = {t.name: t.id for t in taken}
+    """Resolve references in order; `taken` are tools whose names are not free any more.
+
+    With `schemas`, a tool whose schema is none is left out with a warning: a model service
+    would refuse the request for it.
+    """
+    chosen = _Chosen(taken, schemas)
     for item in references:
         try:
             reference = parse_reference(item)
             entries = _entries(snapshot, reference)
         except (EntryInvalid, EntryNotFound) as error:
-            warnings.append(Warned(text=error.what, where=error.where, fix=error.fix))
+            if not chosen.add_inline(item):
+                chosen.warn(error)
             continue
+        wildcard = reference.id.endswith(":*")
+        if wildcard and reference.alias:
+            said = f"the alias `{reference.alias}` of `{reference.id}` would name many tools"
+            chosen.warn(EntryInvalid(said, where=reference.id, fix="alias one tool"))
+            reference = replace(reference, alias="")
         for entry in entries:
             try:
                 spec = tool_spec(entry, reference)
-            except EntryInvalid as error:
-                warnings.append(Warned(text=error.what, where=error.where, fix=error.fix))
-                continue
-            holder = by_name.setdefault(spec.name, spec.id)
-            if holder == spec.id and all(t.id != spec.id for t in (*taken, *tools)):
-                tools.append(spec)
-            elif holder != spec.id:
-                warnings.append(
-                    Warned(
-                        text=f"two tools are called `{spec.name}`; `{holder}` stays",
-                        where=spec.id,
-                        fix="give one of them another meta.llm_alias",
-                    )
-                )
-    return Resolved(tools=tuple(tools), warnings=tuple(warnings))
+                chosen.add(spec, named=not wildcard, aliased=bool(reference.alias))
+            except (EntryInvalid, ArgumentsInvalid) as error:
+                chosen.warn(error)
+    return Resolved(
+        tools=tuple(chosen.tools), warnings=tuple(chosen.warnings), named=frozenset(chosen.named)
+    )
+
+
+class _Chosen:
+    """The tools so far: of two with one name the first stays, and each tool is in it once."""
+
+    def __init__(self, taken: Sequence[ToolSpec], schemas: Schemas | None) -> None:
+        self.tools: list[ToolSpec] = []
+        self.warnings: list[Warned] = []
+        self.named: set[str] = set()
+        self._schemas = schemas
+        self._holders = {t.name: t.id for t in taken}
+        self._ids = {t.id for t in taken}
+
+    def add(self, spec: ToolSpec, *, named: bool, aliased: bool) -> None:
+        """Add a tool, or say why it is left out; one may be there under several aliases.
+
+        Raises: ArgumentsInvalid when its schema is none.
+        """
+        if named:
+            self.named.add(spec.id)
+        holder = self._holders.get(spec.name)
+        if spec.id == holder or (spec.id in self._ids and not aliased):
+            return
+        if holder is not None:
+            said = f"two tools are called `{spec.name}`; `{holder}` stays"
+            fix = "give one of them another meta.llm_alias"
+            self.warn(EntryInvalid(said, where=spec.id, fix=fix))
+            return
+        if self._schemas is not None:
+            self._schemas.validator(spec.schema, where=f"{spec.id} at meta.input_schema")
+        self._holders[spec.name] = spec.id
+        self._ids.add(spec.id)
+        self.tools.append(spec)
+
+    def add_inline(self, item: Any) -> bool:
+        """Add a reference that brings its own schema and names no entry: its host answers it."""
+        reference = parse_reference(item) if isinstance(item, Mapping) and "id" in item else None
+        if reference is None or reference.schema is None or reference.id.endswith(":*"):
+            return False
+        name = reference.alias or sanitise(reference.id.rpartition(":")[2])
+        inline = ToolSpec(
+            id=reference.id,
+            name=name,
+            description=reference.description or f"Inline tool: {name}",
+            schema=dict(reference.schema),
+            context=dict(reference.context),
+        )
+        try:
+            check_name(name, where=reference.id)
+            self.add(inline, named=True, aliased=bool(reference.alias))
+        except (EntryInvalid, ArgumentsInvalid) as error:
+            self.warn(error)
+        return True
+
+    def warn(self, error: MicroAgiError) -> None:
+        self.warnings.append(Warned(text=error.what, where=error.where, fix=error.fix))
+
+
+def check_name(name: str, *, where: str) -> None:
+    """Refuse a name that a model cannot call.
+
+    Raises: EntryInvalid.
+    """
+    if not MODEL_NAME.fullmatch(name):
+        raise EntryInvalid(
+            f"a model cannot call a tool named `{name}`",
+            where=where,
+            fix="use 1 to 64 letters, digits, `_` or `-`",
+        )
 
 
 def _entries(snapshot: Snapshot, reference: Reference) -> list[Entry]:

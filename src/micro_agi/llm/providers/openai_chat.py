@@ -10,14 +10,18 @@ Source: spec/agent.md 6.9. Differences: system and developer messages keep their
 
 from typing import Any
 
-from micro_agi.llm.history import Carried, History, ToolLists
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.history import History, Kept
 from micro_agi.llm.providers.openai_chat_reply import ChatReply
-from micro_agi.llm.providers.openai_parts import (
+from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
+    Carried,
+    OpenAiDialect,
     arguments_for_wire,
     effort,
     image_url,
     is_reasoning,
+    json_schema,
     leading_system,
     max_tokens,
     schema_of,
@@ -25,7 +29,7 @@ from micro_agi.llm.providers.openai_parts import (
     to_json,
     tool_choice,
 )
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
 
@@ -34,22 +38,26 @@ FORWARDED = ("top_p", "frequency_penalty", "presence_penalty", "seed", "stop", "
 IMAGE_NOTE = "Images from the tool results above:"
 
 
-class ChatDialect:
+class ChatDialect(OpenAiDialect):
     """The dialect with its caches; one per provider."""
-
-    path = "/chat/completions"
 
     def __init__(self, *, compatible: bool) -> None:
         """With `compatible`, developer messages are sent as system ones, which all servers know."""
         self._developer = "system" if compatible else "developer"
         self._history = History()
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
+        self._envelopes = Kept(self._envelope)
+
+    def path(self, request: ModelRequest) -> str:
+        """Return what follows the base URL."""
+        return "/chat/completions"
 
     def body(self, request: ModelRequest) -> tuple[bytes, str]:
         """Return the request's exact bytes and their hash."""
         system, count = leading_system(request)
         messages = request.messages[count:] if count else request.messages
-        return self._history.body(self._head(request, system), messages, tail(request), self)
+        head, ending = self._envelopes.of(request.model, system, request.tools, request.options)
+        return self._history.body(head, messages, ending, self)
 
     def reply(self, request: ModelRequest, where: str) -> ChatReply:
         """Return what collects the reply of one request."""
@@ -68,6 +76,15 @@ class ChatDialect:
             return b""
         return b"," + to_json({"role": "user", "content": _content((Text(IMAGE_NOTE), *carried))})
 
+    def _envelope(
+        self, model: ModelCard, system: str, tools: tuple[ToolSpec, ...], options: ModelOptions
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and after the messages of a conversation."""
+        request = ModelRequest(
+            model=model, system=system, messages=(), tools=tools, options=options
+        )
+        return self._head(request, system), tail(request)
+
     def _head(self, request: ModelRequest, system: str) -> bytes:
         start = to_json(
             {
@@ -76,7 +93,7 @@ class ChatDialect:
                 "stream_options": {"include_usage": True},
             }
         )
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         first = to_json({"role": "system", "content": system}) if system else b""
         return start[:-1] + tools + b',"messages":[' + first
 
@@ -101,6 +118,7 @@ def tail(request: ModelRequest) -> bytes:
         "reasoning_effort": effort(request, EFFORTS),
         "tool_choice": _choice(request),
         "parallel_tool_calls": _parallel(request),
+        "response_format": _format(request),
         "user": request.options.user or None,
         **{name: request.model.options.get(name) for name in FORWARDED},
     }
@@ -132,6 +150,11 @@ def _choice(request: ModelRequest) -> Any:
         return None
     mode, name = choice
     return {"type": "function", "function": {"name": name}} if name else mode
+
+
+def _format(request: ModelRequest) -> Any:
+    described = json_schema(request)
+    return {"type": "json_schema", "json_schema": described} if described else None
 
 
 def _parallel(request: ModelRequest) -> Any:

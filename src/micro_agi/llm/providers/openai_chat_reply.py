@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from micro_agi.llm.failure import provider_error
-from micro_agi.llm.providers.openai_parts import (
+from micro_agi.llm.providers.parts import (
     PartialCall,
     as_text,
     complete_calls,

@@ -9,13 +9,18 @@ instructions, later notes keep their place; documents are sent; reasoning is rep
 
 from typing import Any
 
-from micro_agi.llm.history import Carried, History, ToolLists
-from micro_agi.llm.providers.openai_parts import (
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.history import History, Kept
+from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
+from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
+    Carried,
+    OpenAiDialect,
     arguments_for_wire,
     effort,
     image_url,
     is_reasoning,
+    json_schema,
     leading_system,
     max_tokens,
     schema_of,
@@ -23,8 +28,7 @@ from micro_agi.llm.providers.openai_parts import (
     to_json,
     tool_choice,
 )
-from micro_agi.llm.providers.openai_responses_reply import OPAQUE, ResponsesReply
-from micro_agi.llm.request import ModelRequest
+from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import Document, Image, Message, Part, Text, ToolSpec
 from micro_agi.values import as_object
 
@@ -35,15 +39,18 @@ EFFORTS = (
 IMAGE_NOTE = "Images from the tool results above:"
 
 
-class ResponsesDialect:
+class ResponsesDialect(OpenAiDialect):
     """The dialect with its caches; one per provider."""
-
-    path = "/responses"
 
     def __init__(self) -> None:
         # By model, because encrypted reasoning is written for its own model only.
         self._histories: dict[str, History] = {}
-        self._tools = ToolLists(encode_tools)
+        self._tools = Kept(encode_tools)
+        self._envelopes = Kept(self._envelope)
+
+    def path(self, request: ModelRequest) -> str:
+        """Return what follows the base URL."""
+        return "/responses"
 
     def body(self, request: ModelRequest) -> tuple[bytes, str]:
         """Return the request's exact bytes and their hash."""
@@ -51,12 +58,23 @@ class ResponsesDialect:
         history = self._histories.setdefault(model, History())
         instructions, count = leading_system(request)
         messages = request.messages[count:] if count else request.messages
-        head = self._head(request, instructions)
-        return history.body(head, messages, tail(request), Items(model))
+        head, ending = self._envelopes.of(
+            request.model, instructions, request.tools, request.options
+        )
+        return history.body(head, messages, ending, Items(model))
 
     def reply(self, request: ModelRequest, where: str) -> ResponsesReply:
         """Return what collects the reply of one request."""
         return ResponsesReply(request.model.provider_model, where)
+
+    def _envelope(
+        self, model: ModelCard, system: str, tools: tuple[ToolSpec, ...], options: ModelOptions
+    ) -> tuple[bytes, bytes]:
+        """Return what stands before and after the input of a conversation."""
+        request = ModelRequest(
+            model=model, system=system, messages=(), tools=tools, options=options
+        )
+        return self._head(request, system), tail(request)
 
     def _head(self, request: ModelRequest, instructions: str) -> bytes:
         start: dict[str, Any] = {
@@ -68,7 +86,7 @@ class ResponsesDialect:
             start["include"] = ["reasoning.encrypted_content"]
         if instructions:
             start["instructions"] = instructions
-        tools = b',"tools":' + self._tools.encoded(request.tools) if request.tools else b""
+        tools = b',"tools":' + self._tools.of(request.tools) if request.tools else b""
         return to_json(start)[:-1] + tools + b',"input":['
 
 
@@ -128,6 +146,9 @@ def tail(request: ModelRequest) -> bytes:
         "parallel_tool_calls": card.get("parallel_tool_calls") if request.tools else None,
         "user": request.options.user or None,
     }
+    described = json_schema(request)
+    if described is not None:
+        options["text"] = {"format": {"type": "json_schema", **described}}
     options = {name: value for name, value in options.items() if value is not None}
     options |= as_object(card.get("extra_body"))
     return b"]," + to_json(options)[1:] if options else b"]}"

@@ -1,23 +1,107 @@
-"""Which provider ids there are, and which dialect each speaks."""
+"""Which provider ids there are, where each is, which key it takes, and what it speaks.
 
-from collections.abc import Mapping
+Dialects that a runtime may never need are imported when one is first built.
+"""
 
-from micro_agi.llm.providers.openai import OFFICIAL, OpenAi
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from micro_agi.llm.providers.openai import KEY, OFFICIAL, OpenAi
+from micro_agi.llm.providers.service import Dialect, Service
 from micro_agi.llm.request import Provider, ProviderAccess
 
 OPENAI = "wippy.llm.openai:provider"
 OPENAI_COMPATIBLE = "wippy.llm.openai_compat:provider"
-DEFAULT_URLS: Mapping[str, str] = {OPENAI: OFFICIAL, OPENAI_COMPATIBLE: ""}
-"""Every provider that needs a network, with the address it has unless told otherwise."""
+ANTHROPIC = "wippy.llm.claude:provider"
+GOOGLE = "wippy.llm.google:provider"
+
+ANTHROPIC_VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderFacts:
+    """What is known about a provider before anything is asked."""
+
+    build: Callable[[ProviderAccess], Provider]
+    title: str = ""
+    """How people call it."""
+    url: str = ""
+    """Its own address; "" when it has none."""
+    not_in_url: str = ""
+    """What people add to the address, and our paths bring themselves."""
+    keys: tuple[str, ...] = ()
+    """Variables that hold its key; the first that is set counts."""
+    key_header: tuple[str, str] = ("Authorization", "Bearer ")
+    """Header of the key, and what stands before it, when the models are listed."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Others that listing the models needs."""
+    models_path: str = "/models"
+    prefix: str = ""
+    """How the names of its models begin, for models that no entry describes."""
+    window: int = 0
+    """Of every such model, in tokens."""
+
+    def address(self, url: str) -> str:
+        """Return a base URL as our paths want it."""
+        return url.rstrip("/").removesuffix(self.not_in_url or "/")
+
+
+def _openai(access: ProviderAccess) -> Provider:
+    # A key is mandatory only at OpenAI's own address: another server says when it wants one.
+    return OpenAi(access, compatible=access.base_url.rstrip("/") != OFFICIAL)
+
+
+def _anthropic(access: ProviderAccess) -> Provider:
+    from micro_agi.llm.providers.anthropic import AnthropicDialect
+
+    return _service(access, AnthropicDialect(), PROVIDERS[ANTHROPIC])
+
+
+def _google(access: ProviderAccess) -> Provider:
+    from micro_agi.llm.providers.google import GoogleDialect
+
+    return _service(access, GoogleDialect(), PROVIDERS[GOOGLE])
+
+
+def _service(access: ProviderAccess, dialect: Dialect, facts: ProviderFacts) -> Provider:
+    return Service(
+        access,
+        lambda _: dialect,
+        title=facts.title,
+        key_name=facts.keys[0],
+        needs_key=access.base_url.rstrip("/") == facts.url,
+        models_path=facts.models_path,
+    )
+
+
+PROVIDERS: Mapping[str, ProviderFacts] = {
+    OPENAI: ProviderFacts(build=_openai, title="OpenAI", url=OFFICIAL, keys=(KEY,)),
+    OPENAI_COMPATIBLE: ProviderFacts(build=_openai),
+    ANTHROPIC: ProviderFacts(
+        build=_anthropic,
+        title="Anthropic",
+        url="https://api.anthropic.com",
+        not_in_url="/v1",
+        keys=("ANTHROPIC_API_KEY",),
+        key_header=("x-api-key", ""),
+        headers=(("anthropic-version", ANTHROPIC_VERSION),),
+        models_path="/v1/models",
+        prefix="claude-",
+        window=200_000,
+    ),
+    GOOGLE: ProviderFacts(
+        build=_google,
+        title="Google",
+        url="https://generativelanguage.googleapis.com/v1beta",
+        not_in_url="/models",
+        keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        key_header=("x-goog-api-key", ""),
+        prefix="gemini-",
+        window=1_048_576,
+    ),
+}
 
 
 def build_providers(accesses: Mapping[str, ProviderAccess]) -> dict[str, Provider]:
-    """Build the providers that were given an access, by id.
-
-    A key is mandatory only at OpenAI's own address: another server says when it wants one.
-    """
-    return {
-        id_: OpenAi(access, compatible=access.base_url.rstrip("/") != OFFICIAL)
-        for id_, access in accesses.items()
-        if id_ in DEFAULT_URLS
-    }
+    """Build the providers that were given an access, by id."""
+    return {id_: PROVIDERS[id_].build(a) for id_, a in accesses.items() if id_ in PROVIDERS}

@@ -29,9 +29,10 @@ class Frame(msgspec.Struct, kw_only=True):
     limits: Limits
     granted: frozenset[str]
     """Modules of the unit and of everything it imports."""
-    started: float
-    """On the event loop's clock, like the next two."""
-    ends: float
+    started: float = 0.0
+    """On the event loop's clock, like the next two. Waiting for a worker does not count, nor do
+    the microseconds of an answer in place: `watch.Watch` sets it."""
+    ends: float = 0.0
     """When the total limit is reached."""
     waiting_since: float | None = None
     """When the host call in progress began."""
@@ -49,7 +50,7 @@ class Frame(msgspec.Struct, kw_only=True):
         return now - self.started - self.waited_s - waiting
 
 
-class HostCall(msgspec.Struct, frozen=True, kw_only=True):
+class HostCall(msgspec.Struct, frozen=True):
     """One request of a worker, on its way to the function that performs it. A struct, too."""
 
     function: str
@@ -82,27 +83,23 @@ class HostFunction:
     worker; nothing, for a function that only waits for news."""
 
 
-async def answer(call: HostCall, functions: Mapping[str, HostFunction]) -> Any:
-    """Perform a host call for the unit in flight.
+def allowed(call: HostCall, functions: Mapping[str, HostFunction]) -> HostFunction:
+    """Return the function that performs a host call for the unit in flight.
 
     Raises:
-        MicroAgiError: it is not granted, not available in a trial, or it failed.
+        MicroAgiError: it is not granted.
     """
     function = functions.get(call.function)
-    if function is None or not _granted(function, call.frame):
-        facts = LuaFacts(
-            kind="PermissionDenied",
-            message=f"`{call.function}` is not granted to `{call.unit.id}`",
-            retryable=False,
-        )
-        raise tool_failed(facts, where=call.unit.id, fix="add the module to `modules`")
-    if function.outside and call.context.trial is not None:
-        return canned(call.function, call.context.trial)
-    return await function.run(call)
-
-
-def _granted(function: HostFunction, frame: Frame) -> bool:
-    return function.module == ALWAYS or function.module in frame.granted
+    if function is not None and (
+        function.module == ALWAYS or function.module in call.frame.granted
+    ):
+        return function
+    facts = LuaFacts(
+        kind="PermissionDenied",
+        message=f"`{call.function}` is not granted to `{call.unit.id}`",
+        retryable=False,
+    )
+    raise tool_failed(facts, where=call.unit.id, fix="add the module to `modules`")
 
 
 def canned(function: str, trial: Trial) -> Any:

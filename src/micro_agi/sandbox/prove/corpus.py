@@ -2,7 +2,7 @@
 
 A file starts with comment lines `key: value`. Always there: `reason` (why somebody would
 try it, or where it comes from), `run` (how: `tool`, `tools A B@session`, `web`,
-`machine code` or `worker`) and `expect` (what must come of it):
+`python`, `machine code` or `worker`) and `expect` (what must come of it):
 
     value: <JSON>     it runs, and all it gets is this harmless value
     error: <part>     the code fails with a message that has this part
@@ -11,7 +11,7 @@ try it, or where it comes from), `run` (how: `tool`, `tools A B@session`, `web`,
     returns           a control: this must work, or the other verdicts mean nothing
 
 The rest is said where it is read: `modules`, `limits`, `reaches`, `trial` in `tools.py`;
-`names`, `allow`, `addresses` in `web.py`.
+`names`, `allow`, `addresses` in `web.py`; `level`, `machine` in `python.py`.
 """
 
 from collections.abc import Mapping
@@ -34,12 +34,11 @@ FAMILIES: Mapping[str, str] = {
     "deputies": "tools and libraries that misuse each other",
     "host_calls": "what the runtime does for a tool, misused",
     "ssrf": "requests to where a tool may not go",
+    "python": "CPython code that wants to reach the kernel, with ctypes",
+    "workspace": "CPython code that wants to reach other files than its workspace",
 }
-ABSENT: Mapping[str, str] = {
-    "python": "run by the tests: sandbox/escapes_python",
-    "workspace": "run by the tests, there as well",
-}
-"""Families that are not attacked from here, and why."""
+CPYTHON = frozenset({"python", "workspace"})
+"""Families that attack the workers of Python tools; the others attack those of Lua."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

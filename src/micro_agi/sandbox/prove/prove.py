@@ -14,6 +14,7 @@ from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.fork_server import LEVELS, ForkServer, Level
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.prove.corpus import FAMILIES, Attack, load
+from micro_agi.sandbox.prove.python import refusal, run_python
 from micro_agi.sandbox.prove.rogue import PROGRAM, run_machine_code, run_worker
 from micro_agi.sandbox.prove.tools import LIMITS, Tripwires, run_tools
 from micro_agi.sandbox.prove.verdict import Verdict
@@ -39,6 +40,8 @@ class LevelProof:
     """Why this machine cannot show the level, or policy refuses it."""
     refused: bool = False
     """Whether it is policy that refuses."""
+    no_python: str = ""
+    """Why no Python runs at this level, and so there is nothing of it to attack."""
 
     def escaped(self, family: str = "") -> list[Verdict]:
         return [v for v in self.of(family) if v.answer == "escaped"]
@@ -90,27 +93,43 @@ async def _prove_level(level: Level, corpus: Mapping[str, Sequence[Attack]]) -> 
         if pool.level != level:
             missing = "; ".join(pool.report().missing)
             return LevelProof(level=level, unavailable=missing)
-        server = await ForkServer.start(LIMITS, minimum="D", without=without, program=PROGRAM)
-        stack.push_async_callback(server.close)
-        web = await stack.enter_async_context(open_web(LIMITS, without))
+        attacks = [a for family in corpus.values() for a in family if _fits(a, level)]
+        ways = {_way(attack) for attack in attacks}
         runners: dict[str, Callable[[Attack], Awaitable[Verdict]]] = {
             "tool": lambda attack: run_tools(attack, pool, wires),
             "tools": lambda attack: run_tools(attack, pool, wires),
-            "machine": lambda attack: run_machine_code(attack, server),
-            "worker": lambda attack: run_worker(attack, server, wires),
+            "python": lambda attack: run_python(attack, pool, wires),
         }
-        attacks = [a for family in corpus.values() for a in family if _fits_machine(a)]
-        verdicts = await _side_by_side(
-            runners[a.run.split()[0]](a) for a in attacks if a.run != "web"
-        )
-        # A request that arrives where it must not can only be told from others if alone.
-        verdicts += [await web.run(a) for a in attacks if a.run == "web"]
-    return LevelProof(level=level, verdicts=tuple(verdicts))
+        if ways & {"machine", "worker"}:
+            server = await ForkServer.start(LIMITS, minimum="D", without=without, program=PROGRAM)
+            stack.push_async_callback(server.close)
+            runners["machine"] = lambda attack: run_machine_code(attack, server)
+            runners["worker"] = lambda attack: run_worker(attack, server, wires)
+        no_python = await refusal(pool) if "python" in ways else ""
+        if no_python:
+            attacks = [attack for attack in attacks if _way(attack) != "python"]
+        verdicts = await _side_by_side(runners[_way(a)](a) for a in attacks if _way(a) != "web")
+        if "web" in ways:
+            web = await stack.enter_async_context(open_web(LIMITS, without))
+            # A request that arrives where it must not can only be told from others if alone.
+            verdicts += [await web.run(a) for a in attacks if _way(a) == "web"]
+    return LevelProof(level=level, verdicts=tuple(verdicts), no_python=no_python)
 
 
-def _fits_machine(attack: Attack) -> bool:
-    """System calls are written by number, and the numbers are those of one machine."""
-    return attack.run != "machine code" or platform.machine() == "x86_64"
+def _way(attack: Attack) -> str:
+    """Return the first word of how an attack is run."""
+    return attack.run.split()[0]
+
+
+def _fits(attack: Attack, level: Level) -> bool:
+    """Whether an attack can be shown here.
+
+    System calls are written by number, and the numbers are those of one machine. What is about
+    a root of its own comes to something else where there is none.
+    """
+    here = platform.machine()
+    machine = attack.facts.get("machine", "x86_64" if attack.run == "machine code" else here)
+    return machine == here and (level != "B" or "level" not in attack.facts)
 
 
 async def _side_by_side(attempts: Iterable[Awaitable[Verdict]]) -> list[Verdict]:

@@ -11,14 +11,15 @@ from pathlib import Path
 import msgspec
 
 from micro_agi.errors import LimitReached, ToolFailed
-from micro_agi.sandbox.conversation import Request, converse
+from micro_agi.sandbox.conversation import converse
 from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import Frame
-from micro_agi.sandbox.outstanding import NestedPlaces
+from micro_agi.sandbox.outstanding import Places
 from micro_agi.sandbox.prove.corpus import Attack
 from micro_agi.sandbox.prove.ops import DIED, RETURNED
 from micro_agi.sandbox.prove.tools import LIMITS, Tripwires, limits_of, make_context
 from micro_agi.sandbox.prove.verdict import Outcome, Verdict, judge
+from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
@@ -65,23 +66,21 @@ async def run_worker(attack: Attack, server: ForkServer, wires: Tripwires) -> Ve
 
 
 async def _call(attack: Attack, worker: Worker, wires: Tripwires) -> Outcome:
-    limits, now = limits_of(attack), asyncio.get_running_loop().time()
+    limits = limits_of(attack)
     modules = tuple(attack.facts.get("modules", "").split())
     unit = Unit(id=f"attack:{attack.name}", source="", modules=modules)
-    request = Request(op=CALL, unit=unit, args=_encode([]), count=0, now_ns=None, result_bytes=1000)
+    request = Request(op=CALL, unit=unit, args=_encode([]), now_ns=None, result_bytes=1000)
     frame = Frame(
         unit=unit,
         context=make_context(attack),
         limits=limits,
         granted=unit.granted,
-        started=now,
-        ends=now + limits.total_s,
     )
     functions = wires.functions()
     outcome: Outcome
     try:
         value = await converse(
-            worker, request, frame, functions, keep_bytes=False, places=NestedPlaces(1)
+            worker, request, frame, functions, keep_bytes=False, places=Places(1)
         )
         outcome = Outcome(kind="value", what=value, reached=wires.of(attack))
     except LimitReached as error:

@@ -111,13 +111,13 @@ async def attempt(
         return Outcome(kind="error", what=error.what)
 
 
-def limits_of(attack: Attack) -> Limits:
+def limits_of(attack: Attack, usual: Limits = LIMITS) -> Limits:
     """Return the limits that an attack asks for, on top of the usual ones."""
     changes: dict[str, Any] = {}
     for word in attack.facts.get("limits", "").split():
         name, _, value = word.partition("=")
         changes[name] = float(value) if name.endswith("_s") else int(value)
-    return replace(LIMITS, **changes)
+    return replace(usual, **changes)
 
 
 @dataclass(frozen=True, slots=True)

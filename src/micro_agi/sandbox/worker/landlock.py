@@ -39,6 +39,8 @@ WORK = (
     | RENAME_ACROSS
     | TRUNCATE
 )
+MAKE_SOCKET, MAKE_PIPE, MAKE_LINK = 1 << 9, 1 << 10, 1 << 12
+PROGRAMS_WORK = WORK | EXECUTE | MAKE_SOCKET | MAKE_PIPE | MAKE_LINK
 FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 """Those that mean something for a path that is no directory; others are refused there."""
 # The size of the attribute the kernel knows: files, then network, then scopes.
@@ -55,8 +57,17 @@ def deny_everything(abi: int) -> None:
     restrict(abi)
 
 
-def restrict(abi: int, *, readable: Iterable[str] = (), writable: Iterable[str] = ()) -> None:
-    """Restrict this process, for ever, to reading some trees and working in others."""
+def restrict(
+    abi: int,
+    *,
+    readable: Iterable[str] = (),
+    writable: Iterable[str] = (),
+    executable: Iterable[str] = (),
+) -> None:
+    """Restrict this process, for ever, to reading some trees and working in others.
+
+    In `executable` ones programs may be run too, and links, pipes and sockets be made.
+    """
     files = BASIC_FILE_RIGHTS
     for since, bit in LATER_FILE_RIGHTS:
         files |= bit if abi >= since else 0
@@ -68,7 +79,7 @@ def restrict(abi: int, *, readable: Iterable[str] = (), writable: Iterable[str] 
     if ruleset < 0:
         raise fail("landlock_create_ruleset")
     try:
-        for rights, paths in ((READ, readable), (WORK, writable)):
+        for rights, paths in ((READ, readable), (WORK, writable), (PROGRAMS_WORK, executable)):
             for path in paths:
                 _allow(ruleset, path, rights & files)
         if LIBC.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:

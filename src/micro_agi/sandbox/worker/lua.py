@@ -12,44 +12,32 @@ import os
 import struct
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from lupa import lua54
 
-from micro_agi.sandbox.worker.pure import (
-    crypto,
-    difference,
-    digest,
-    json_text,
-    markdown,
-    regexp,
-    schema,
-    splitter,
-    transfer,
-    yaml_events,
-)
-from micro_agi.sandbox.worker.pure.expr import program
+from micro_agi.sandbox.worker.pure import digest, json_text, transfer
 
-HERE = Path(__file__).parent
-LOCAL_ZONE = Path("/etc/localtime")
+HERE = os.path.dirname(__file__)
+LOCAL_ZONE = "/etc/localtime"
 STDIO_BUFFER = 65536
 MOVED_BYTES = 32 << 20
 """Arguments and result of one accelerator's call: half of the address space beside the heap."""
 SPARE_BYTES = 65536
+NEED_LIBRARIES = frozenset(
+    {
+        *("crypto", "expr", "text", "text_diff", "text_regexp", "text_splitter"),
+        *("yaml", "yaml_decode", "yaml_encode", "yaml_word"),
+    }
+)
+"""Lua modules over accelerators that not every worker has."""
 
 ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
-    **crypto.ACCELERATORS,
-    **difference.ACCELERATORS,
     **digest.ACCELERATORS,
     **json_text.ACCELERATORS,
-    **markdown.ACCELERATORS,
-    **program.ACCELERATORS,
-    **regexp.ACCELERATORS,
-    **schema.ACCELERATORS,
-    **splitter.ACCELERATORS,
     **transfer.ACCELERATORS,
-    **yaml_events.ACCELERATORS,
 }
+"""What every worker has. The libraries behind the others take most of a zygote's start:
+`library_zygote.py` has them."""
 
 
 def _within(
@@ -90,9 +78,12 @@ def seed() -> bytes:
     return os.urandom(16)
 
 
-def prepare(heap_bytes: int) -> Callable[[], None]:
+def prepare(
+    heap_bytes: int, libraries: Mapping[str, Callable[..., bytes]] | None = None
+) -> Callable[[], None]:
     """Build and compile everything; return the main loop, which never returns.
 
+    `libraries` are the accelerators that need one. Without, the modules over them are left out.
     The heap limit holds for all that a guest allocates; the prelude's share is about 1 MB.
     """
     runtime = lua54.LuaRuntime(
@@ -100,31 +91,40 @@ def prepare(heap_bytes: int) -> Callable[[], None]:
     )
     # The first read or write of a stream asks fstat for a buffer size, which the filter
     # would punish; so the buffers are allocated here.
-    for stream in ("stdin", "stdout"):
-        runtime.execute(f'io.{stream}:setvbuf("full", {STDIO_BUFFER})'.encode())
+    runtime.execute(f'io.stdin:setvbuf("full", {STDIO_BUFFER})'.encode())
+    # A frame is written as one string, so each is one system call without being copied before.
+    runtime.execute(b'io.stdout:setvbuf("no")')
     runtime.execute(b"python = nil package.loaded.python = nil require = nil")
-    prelude = (HERE / "prelude.lua").read_bytes()
-    start = runtime.compile(prelude, name=b"=(prelude)", mode=b"t")
+    start = runtime.compile(_read("prelude.lua"), name=b"=(prelude)", mode=b"t")
     settings = runtime.table()
 
     def room() -> int:
         return heap_bytes - int(runtime.get_memory_used(total=True))
 
-    for name, function in {**ACCELERATORS, "now": now, "elapsed": elapsed, "seed": seed}.items():
+    accelerators = {**ACCELERATORS, **(libraries or {})}
+    for name, function in {**accelerators, "now": now, "elapsed": elapsed, "seed": seed}.items():
         settings[name.encode()] = _within(room, function)
+    settings[b"libraries"] = libraries is not None
     settings[b"local_zone"] = _local_zone()
-    program.learn_local()
-    for file in sorted((HERE / "modules").glob("*.lua")):
-        # The brackets tell the prelude's stack reader that a frame is not a guest's.
-        chunk = runtime.compile(file.read_bytes(), name=f"=({file.stem})".encode(), mode=b"t")
-        settings[f"module.{file.stem}".encode()] = chunk
-    schema.warm()
+    for name in sorted(os.listdir(os.path.join(HERE, "modules"))):
+        stem, extension = os.path.splitext(name)
+        if extension == ".lua" and (libraries is not None or stem not in NEED_LIBRARIES):
+            source = _read("modules", name)
+            # The brackets tell the prelude's stack reader that a frame is not a guest's.
+            chunk = runtime.compile(source, name=f"=({stem})".encode(), mode=b"t")
+            settings[f"module.{stem}".encode()] = chunk
     loop: Callable[[], None] = start(settings)
     return loop
 
 
+def _read(*path: str) -> bytes:
+    with open(os.path.join(HERE, *path), "rb") as file:
+        return file.read()
+
+
 def _local_zone() -> bytes:
     try:
-        return LOCAL_ZONE.read_bytes()
+        with open(LOCAL_ZONE, "rb") as file:
+            return file.read()
     except OSError:
         return b""

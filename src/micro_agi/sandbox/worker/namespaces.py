@@ -8,7 +8,6 @@ Source: spec/sandbox.md 2.2; the empty root is a read-only tmpfs without one fil
 
 import errno
 import os
-from pathlib import Path
 
 from micro_agi.sandbox.worker.syscalls import LIBC, Machine, fail
 
@@ -25,22 +24,29 @@ DETACH = 2
 INERT = NO_SETUID | NO_DEVICES | NO_EXEC
 
 
-def unshare() -> tuple[bool, str]:
+def unshare(*, as_root: bool = True) -> tuple[bool, str]:
     """Enter new namespaces; return whether we are in them, and what the kernel refused.
 
-    Once inside, the next fork becomes process 1 of the new process namespace.
+    Once inside, the next fork becomes process 1 of the new process namespace. The user is
+    called root in there, or by its own number.
     """
     user, group = os.getuid(), os.getgid()
+    inner_user, inner_group = (0, 0) if as_root else (user, group)
     flags = NEW_USER | NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_PIDS | NEW_NETWORK
     if LIBC.unshare(flags) != 0:
         return False, str(fail("unshare"))
     try:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        _tell_kernel("setgroups", "deny")
+        _tell_kernel("uid_map", f"{inner_user} {user} 1")
+        _tell_kernel("gid_map", f"{inner_group} {group} 1")
     except OSError as error:
         return True, f"identity map: {errno.errorcode.get(error.errno or 0, 'refused')}"
     return True, ""
+
+
+def _tell_kernel(name: str, text: str) -> None:
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(text)
 
 
 def enter_empty_root(machine: Machine) -> None:

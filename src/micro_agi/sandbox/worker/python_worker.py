@@ -50,8 +50,8 @@ class Source:
     text: str
     method: str
     modules: frozenset[str]
-    imports: tuple[tuple[str, str], ...]
-    """Alias and hash."""
+    imports: tuple[tuple[str, int], ...]
+    """Alias and number."""
 
 
 class Mistake(Exception):
@@ -125,8 +125,8 @@ class Machine:
         self._workspace = workspace
         self._channel = Channel()
         self._interrupts = Interrupts()
-        self._sources: dict[str, Source] = {}
-        self._compiled: dict[str, types.CodeType] = {}
+        self._sources: dict[int, Source] = {}
+        self._compiled: dict[int, types.CodeType] = {}
         self._importer = Importer(self._host)
         self._output = Output()
         sys.meta_path.insert(0, self._importer)
@@ -157,11 +157,12 @@ class Machine:
         raise HostError(answer[1])
 
     def _answer(self, message: list[Any]) -> bytes:
-        op, key, args, _, _, limit, definitions = message
+        op, key, limit, args = message[:4]
+        definitions = message[5] if len(message) > 4 else None
         for one in definitions or ():
-            hash_, id_, text, method, modules, imports = one
+            number, id_, text, method, modules, imports = one
             pairs = tuple((alias, target) for alias, target in imports)
-            self._sources[hash_] = Source(id_, text, method, frozenset(modules), pairs)
+            self._sources[number] = Source(id_, text, method, frozenset(modules), pairs)
         self._prepare(key)
         try:
             self._interrupts.arm()
@@ -180,7 +181,7 @@ class Machine:
                 payload = _encode((ERROR, facts))
         return payload
 
-    def _prepare(self, key: str) -> None:
+    def _prepare(self, key: int) -> None:
         """Give the call a stage of its own."""
         self._output = sys.stdout = sys.stderr = Output()
         sys.stdin = None
@@ -194,7 +195,7 @@ class Machine:
         if self._workspace:
             _empty(self._workspace)
 
-    def _module(self, key: str, name: str) -> types.ModuleType:
+    def _module(self, key: int, name: str) -> types.ModuleType:
         """Run a unit's source in a new module."""
         source = self._sources[key]
         if key not in self._compiled:
@@ -207,7 +208,7 @@ class Machine:
         exec(self._compiled[key], module.__dict__)  # noqa: S102 - that is what a worker is for
         return module
 
-    def _function(self, source: Source, key: str) -> Callable[..., Any] | None:
+    def _function(self, source: Source, key: int) -> Callable[..., Any] | None:
         module = self._module(key, MODULE)
         if not source.method:
             return None

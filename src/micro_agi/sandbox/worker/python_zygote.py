@@ -50,6 +50,8 @@ PRELOADED = """
 ZONES = "/usr/share/zoneinfo"
 NEEDED = {"numpy": ("numpy", "numpy.libs"), "pandas": ("pandas", "dateutil", "pytz", "six.py")}
 """What has to be readable for a package; each in the directory the package is in."""
+OPTIONAL = {"pandas": ("pyarrow", "numexpr", "bottleneck", "numba")}
+"""What a package would use if it were there: workers cannot read it, so it is not there."""
 SLACK_BYTES = 64 << 20
 PAGE_BYTES = 4096
 
@@ -107,6 +109,8 @@ def _order(words: Sequence[str]) -> Order:
 
 
 def _preload(packages: Sequence[str]) -> None:
+    for hidden in (name for package in packages for name in OPTIONAL.get(package, ())):
+        sys.modules[hidden] = None  # type: ignore[assignment]  # Python's own mark for absent
     for name in (*PRELOADED.split(), *packages):
         try:
             importlib.import_module(name)

@@ -10,7 +10,6 @@ Source: the kernel's syscall tables; spec/sandbox.md 2.2 (no dependency but ctyp
 
 import ctypes
 import os
-import platform
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -63,7 +62,7 @@ MACHINES: Mapping[str, Machine] = {"x86_64": X86_64, "aarch64": AARCH64}
 
 def this_machine() -> Machine | None:
     """Return the running machine's numbers, or None when it is not in the table."""
-    return MACHINES.get(platform.machine())
+    return MACHINES.get(os.uname().machine)
 
 
 def fail(what: str) -> OSError:

@@ -12,20 +12,25 @@ Source: spec/sandbox.md 6 "Topology", 7 (traps 1, 7, 12).
 
 import gc
 import os
-import platform
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
 sys.path.extend(sys.argv[4:])
+# Imports leave next to no garbage; looking for it, again and again, takes a sixth of the start.
+gc.disable()
 
-from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp
-from micro_agi.sandbox.worker.forking import Layers, continue_inside, forked, serve_forks
-from micro_agi.sandbox.worker.lockdown import Lock, lock
-from micro_agi.sandbox.worker.syscalls import (
+from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp  # noqa: E402 - see above
+from micro_agi.sandbox.worker.forking import (  # noqa: E402 - see above
+    Layers,
+    continue_inside,
+    forked,
+    serve_forks,
+)
+from micro_agi.sandbox.worker.lockdown import Lock, lock  # noqa: E402 - see above
+from micro_agi.sandbox.worker.syscalls import (  # noqa: E402 - see above
     PR_SET_DUMPABLE,
     prctl,
     this_machine,
@@ -62,8 +67,9 @@ def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
     prctl(PR_SET_DUMPABLE, 0)
     # The kernel reaps: a pidfd tells the parent about the end of a worker.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    gc.collect()
+    # What the workers share must stay as it is, so nothing is collected in it, ever.
     gc.freeze()
+    gc.enable()
     control.send(layers.as_bytes())
     fork = fork or fork_worker
     serve_forks(control, lambda channel: fork(channel, null, plan, serve))
@@ -72,7 +78,7 @@ def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
 def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
     machine = this_machine()
     if machine is None:
-        layers.tell("seccomp", f"no table of system calls for {platform.machine()}")
+        layers.tell("seccomp", f"no table of system calls for {os.uname().machine}")
         return None
     if "seccomp" in without or not seccomp.available():
         layers.tell("seccomp", "left out" if "seccomp" in without else "not available here")
@@ -82,7 +88,8 @@ def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
     abi = 0 if "landlock" in without else landlock.version()
     left_out = "left out" if "landlock" in without else "the kernel has none"
     layers.tell("landlock", "" if abi else left_out)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
     return Lock(
         machine=machine,
         filter_code=seccomp.program(machine),

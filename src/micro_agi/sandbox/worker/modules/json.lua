@@ -8,7 +8,7 @@ local find, sub, byte, gsub, format, match, rep = string.find, string.sub, strin
 local concat, sort, number_type, floor, huge = table.concat, table.sort, math.type, math.floor, math.huge
 local utf8_len, utf8_char, unpack_bytes = utf8.len, utf8.char, string.unpack
 local maxinteger, mininteger = math.maxinteger, math.mininteger
-local marks, fail = core.marks, core.fail
+local marks, fail, new_map = core.marks, core.fail, core.new_map
 
 local MAX_ENCODED_DEPTH, MAX_DECODED_DEPTH = 129, 128
 
@@ -355,7 +355,9 @@ local parse = core.accelerator("json_decode")
 local SHORT, LONG = 200, 1 << 20 -- bytes: below it is not worth it, above it is too much memory
 local AGAIN = {}                 -- raised: read it with the decoder above
 
-local TEXT, INTEGER, FLOAT, BIG, PAIRS, LIST = byte("uigl([", 1, 6)
+-- The letters of marshal's types: u i g l ( [. Constants, as each value is compared with some.
+local TEXT <const>, INTEGER <const>, FLOAT <const> = 0x75, 0x69, 0x67
+local BIG <const>, PAIRS <const>, LIST <const> = 0x6c, 0x28, 0x5b
 local CONSTANTS = { [byte("T")] = true, [byte("F")] = false } -- and `N`, which is nil
 
 local read
@@ -364,6 +366,7 @@ local function read_list(s, at, depth)
   local list, holes = {}, false
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
+  local unpack_bytes = unpack_bytes
   for n = 1, count do
     local value
     if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
@@ -377,9 +380,10 @@ end
 
 -- Five bytes before each name say that a pair is a tuple of two, and a text first.
 local function read_object(s, at, depth)
-  local map, nulls = {}, nil
+  local nulls
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
+  local map, unpack_bytes = new_map(count), unpack_bytes
   for _ = 1, count do
     local name, value
     name, code, at = unpack_bytes("<s4B", s, at + 5)
@@ -394,7 +398,7 @@ local function read_object(s, at, depth)
     end
     map[name] = value
   end
-  if next(map) == nil then marks.objects[map] = true end
+  if (nulls or count == 0) and next(map) == nil then marks.objects[map] = true end
   return map, code, at
 end
 

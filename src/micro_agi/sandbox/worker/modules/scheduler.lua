@@ -61,15 +61,17 @@ local function clock() return unpack_bytes("<i8", elapsed()) + skipped end
 
 local function doom(problem)
   if not tasks.doom then tasks.doom = { problem = problem } end
+  tasks.used = true
   count()
 end
+core.doom = doom
 
 ------------------------------------------------------------------------------- the parent
 -- Take a turn: nanoseconds to wait, -1 until something is finished, 0 not at all.
 local function turn(wait)
   local frame = core.turn(TURN, wait, queued, dropped)
   queued, queued_bytes, dropped = {}, 0, {}
-  local answers = core.exchange(frame)[2]
+  local _, answers = core.exchange(frame)
   for n = 1, #answers do
     local number, answer = answers[n][1], answers[n][2]
     local done = calls[number]
@@ -85,7 +87,7 @@ end
 function core.start(name, done, ...)
   if tasks.doom then error(tasks.doom.problem, 0) end
   local number = next_number
-  local request = core.request(REQUEST_BYTES, number, name, { ... }, select("#", ...))
+  local request = core.numbered(REQUEST_BYTES, number, name, { ... }, select("#", ...))
   if queued_bytes + #request > TURN_BYTES then turn(0) end
   next_number = number + 1
   calls[number], in_flight = done, in_flight + 1

@@ -13,7 +13,7 @@ local next, rawget, rawlen, sort, concat = next, rawget, rawlen, table.sort, tab
 local pack, unpack, byte, sub, char = string.pack, string.unpack, string.byte, string.sub, string.char
 local is_integer, valid_utf8, setmetatable, pcall = math.type, utf8.len, setmetatable, pcall
 local stdin, stdout = io.stdin, io.stdout
-local read, write, flush = stdin.read, stdout.write, stdout.flush
+local read, write = stdin.read, stdout.write
 
 local MAX_DEPTH = 64
 local WEAK = { __mode = "k" }
@@ -45,11 +45,16 @@ local function spend(bytes)
   if budget < 0 then error(core.too_large, 0) end
 end
 
+-- The first byte of short texts, lists and maps, and small numbers.
+local BYTES = {}
+for code = 0, 255 do BYTES[code] = char(code) end
+
 local function put_text(text, out, n)
   local length = #text
-  spend(length + 5)
+  budget = budget - length - 5
+  if budget < 0 then error(core.too_large, 0) end
   if not valid_utf8(text) then out[n + 1] = pack(">BI4", 0xc6, length)
-  elseif length < 32 then out[n + 1] = char(0xa0 + length)
+  elseif length < 32 then out[n + 1] = BYTES[0xa0 + length]
   else out[n + 1] = pack(">BI4", 0xdb, length) end
   out[n + 2] = text
   return n + 2
@@ -60,29 +65,43 @@ local put
 local function put_list(list, length, out, n, depth)
   spend(5)
   n = n + 1
-  if length < 16 then out[n] = char(0x90 + length) else out[n] = pack(">BI4", 0xdd, length) end
+  if length < 16 then out[n] = BYTES[0x90 + length] else out[n] = pack(">BI4", 0xdd, length) end
   for i = 1, length do n = put(rawget(list, i), out, n, depth) end
   return n
 end
 
-local function put_map(map, out, n, depth)
-  local keys, values, count = {}, {}, 0
+-- The same map with names for keys; `count` of them are in `names` already.
+local function with_names(map)
+  local names, values, count = {}, {}, 0
   for key, value in next, map do
     local text = key
     if type(key) ~= "string" then text = core.plain_text(key) end
     if values[text] == nil then
       count = count + 1
-      keys[count] = text
+      names[count] = text
     end
     values[text] = value
   end
-  sort(keys)
+  return names, values, count
+end
+
+local function put_map(map, out, n, depth)
+  local keys, values, count = {}, map, 0
+  for key in next, map do
+    count = count + 1
+    if type(key) ~= "string" then
+      keys, values, count = with_names(map)
+      break
+    end
+    keys[count] = key
+  end
+  if count > 1 then sort(keys) end
   spend(5)
   n = n + 1
-  if count < 16 then out[n] = char(0x80 + count) else out[n] = pack(">BI4", 0xdf, count) end
+  if count < 16 then out[n] = BYTES[0x80 + count] else out[n] = pack(">BI4", 0xdf, count) end
   for i = 1, count do
     local key = keys[i]
-    n = put(values[key], out, put_text(key, out, n), depth)
+    n = put(rawget(values, key), out, put_text(key, out, n), depth)
   end
   return n
 end
@@ -110,10 +129,11 @@ function put(value, out, n, depth)
     return put_map(value, out, n, depth + 1)
   end
   n = n + 1
-  spend(9)
+  budget = budget - 9
+  if budget < 0 then error(core.too_large, 0) end
   if kind == "number" then
     if is_integer(value) ~= "integer" then out[n] = pack(">Bd", 0xcb, value)
-    elseif value >= 0 and value < 128 then out[n] = char(value)
+    elseif value >= 0 and value < 128 then out[n] = BYTES[value]
     else out[n] = pack(">Bi8", 0xd3, value) end
   elseif kind == "boolean" then out[n] = value and "\xc3" or "\xc2"
   elseif kind == "nil" then out[n] = "\xc0"
@@ -121,17 +141,30 @@ function put(value, out, n, depth)
   return n
 end
 
--- Build a frame of an operation and its parts. The list part, if any, keeps its nils.
-function core.frame(limit, op, value, list, length)
+-- Build a frame of an operation and a value. Most results are one number or a short text, and
+-- are made in one step.
+function core.frame(limit, op, value)
+  local kind = is_integer(value)
+  if kind == "integer" and limit >= 9 then return pack("<I4BB>Bi8", 11, 0x92, op, 0xd3, value) end
+  if kind == "float" and limit >= 9 then return pack("<I4BB>Bd", 11, 0x92, op, 0xcb, value) end
   budget = limit
-  local out = { "", "", "" }
-  local n = 3
-  if value ~= nil or not list then n = put(value, out, n, 0) end
-  if list then n = put_list(list, length, out, n, 0) end
-  out[2] = char(0x92 + (value ~= nil and list and 1 or 0))
-  out[3] = char(op)
-  local payload = concat(out, "", 2, n)
-  return pack("<I4", #payload) .. payload
+  local out = { "\x92", BYTES[op] }
+  return pack("<s4", concat(out, "", 1, put(value, out, 2, 0)))
+end
+
+local calls = {} -- the beginnings of frames by host function: their names are ours
+
+-- Build the frame of one host call; the list keeps its nils.
+function core.ask(limit, op, name, list, length)
+  budget = limit
+  local begin = calls[name]
+  if not begin then
+    begin = { "\x93", BYTES[op] }
+    begin = concat(begin, "", 1, put_text(name, begin, 2))
+    calls[name] = begin
+  end
+  local out = { begin }
+  return pack("<s4", concat(out, "", 1, put_list(list, length, out, 1, 0)))
 end
 
 -- The bytes of one value for an accelerator. `objects(value)` gives those of an object, or nil.
@@ -145,7 +178,7 @@ function core.pack(limit, value, objects)
 end
 
 -- Encode one host call for a turn, now: what it holds may change before the turn comes.
-function core.request(limit, number, name, list, length)
+function core.numbered(limit, number, name, list, length)
   budget = limit
   local out = { "\x93" }
   local n = put_text(name, out, put(number, out, 1, 0))
@@ -159,8 +192,7 @@ function core.turn(op, wait, requests, dropped)
   out[2] = concat(requests)
   out[3] = pack(">BI4", 0xdd, #dropped)
   for n = 1, #dropped do out[3 + n] = pack(">Bi8", 0xd3, dropped[n]) end
-  local payload = concat(out)
-  return pack("<I4", #payload) .. payload
+  return pack("<s4", concat(out))
 end
 
 ------------------------------------------------------------------------------------ decode
@@ -179,8 +211,19 @@ local function take_list(s, at, count)
   return list, at, count
 end
 
+-- An empty map with room for so many entries: to grow step by step takes longer than to fill.
+-- Assigning nil in a constructor reserves and stores nothing.
+function core.new_map(count)
+  if count < 2 then return {} end
+  if count == 2 then return { a = nil, b = nil } end
+  if count <= 4 then return { a = nil, b = nil, c = nil, d = nil } end
+  if count <= 8 then return { a = nil, b = nil, c = nil, d = nil, e = nil } end
+  return { a = nil, b = nil, c = nil, d = nil, e = nil, f = nil, g = nil, h = nil, i = nil }
+end
+local new_map = core.new_map
+
 local function take_map(s, at, count)
-  local map = {}
+  local map = new_map(count)
   for _ = 1, count do
     local key
     key, at = take(s, at)
@@ -252,17 +295,35 @@ function core.unpack_guest(text)
 end
 
 ----------------------------------------------------------------------------------- streams
-function core.send(frame)
-  write(stdout, frame)
-  flush(stdout)
-end
+function core.send(frame) write(stdout, frame) end
 
--- Return the parent's next message, a list; the process ends when the parent hung up.
-function core.receive()
+-- Return the next frame's payload; the process ends when the parent hung up.
+local function receive()
   local header = read(stdin, 4)
   if not header or #header < 4 then exit(0, false) end
   local length = unpack("<I4", header)
   local payload = read(stdin, length)
   if not payload or #payload < length then exit(0, false) end
-  return (take(payload, 1))
+  return payload
+end
+
+-- The parent's answer: its operation and its value.
+function core.answer()
+  local payload = receive()
+  local _, op = byte(payload, 1, 2)
+  return op, (take(payload, 3))
+end
+
+-- The parent's next request: operation, number of the unit, size of the result, arguments and
+-- how many; and, if there is more to say, a trial's clock and units to define. The parent
+-- writes the numbers in a fixed width.
+function core.request()
+  local payload = receive()
+  local parts, op, unit, limit = unpack(">BBxI2xI4", payload)
+  local args, at, count = take(payload, 11)
+  if parts == 0x94 then return op, unit, limit, args, count end
+  local now, definitions
+  now, at = take(payload, at)
+  definitions = take(payload, at)
+  return op, unit, limit, args, count, now, definitions
 end

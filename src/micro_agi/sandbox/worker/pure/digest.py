@@ -4,7 +4,6 @@ Uses the interpreter's own C modules, not OpenSSL: that one loads providers and 
 configuration lazily, which a locked worker cannot do.
 """
 
-import hashlib
 import importlib
 from collections.abc import Callable, Mapping
 
@@ -30,7 +29,9 @@ def _digest(name: str) -> Digest:
         except ImportError:
             continue
         return lambda data: bytes(make(data).digest())
-    return lambda data: hashlib.new(name, data).digest()
+    # Imported only here: it loads OpenSSL.
+    new = importlib.import_module("hashlib").new
+    return lambda data: bytes(new(name, data).digest())
 
 
 def _hmac(digest: Digest, block_bytes: int) -> Callable[[bytes, bytes], bytes]:

@@ -1,0 +1,1 @@
+"""Look into data files of any size. Start with `view.py`."""

@@ -1,0 +1,58 @@
+"""All tools of namespace `local`, by the target that their entries name.
+
+Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a line in
+`local_tools`, an entry below `bundled/local/src/`, and its id in the agent's list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from micro_agi.local.changes import Changes
+from micro_agi.local.data.view import data_view
+from micro_agi.local.edit_file import edit_file
+from micro_agi.local.fetch import fetch
+from micro_agi.local.list_files import list_files
+from micro_agi.local.memory import memory_tool, recall_tool
+from micro_agi.local.project.tool import project_prompt, project_tool
+from micro_agi.local.read_file import read_file
+from micro_agi.local.search_files import search_files
+from micro_agi.local.shell import shell
+from micro_agi.local.tool import LocalTool
+from micro_agi.local.workspace import Workspace
+from micro_agi.local.write_file import write_file
+from micro_agi.memory.memory import Memory
+from micro_agi.net.client import Client
+from micro_agi.registry.registry import Registry
+from micro_agi.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalParts:
+    """What the tools work with."""
+
+    workspace: Workspace
+    database: Database
+    registry: Registry
+    memory: Memory
+    client: Client
+    clock: Callable[[], float]
+    """Seconds since 1970."""
+
+
+def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
+    """Return every tool by its target: `local.read_file` and so on."""
+    changes = Changes(parts.database, clock=parts.clock)
+    return {
+        "local.list_files": list_files(parts.workspace),
+        "local.read_file": read_file(parts.workspace),
+        "local.data_view": data_view(parts.workspace),
+        "local.fetch": fetch(parts.client),
+        "local.memory": memory_tool(parts.memory),
+        "local.recall": recall_tool(parts.memory),
+        "local.project": project_tool(parts.database, clock=parts.clock),
+        "local.project_prompt": project_prompt(parts.database),
+        "local.search_files": search_files(parts.workspace),
+        "local.write_file": write_file(parts.workspace, changes),
+        "local.shell": shell(parts.workspace, parts.registry),
+        "local.edit_file": edit_file(parts.workspace, changes),
+    }

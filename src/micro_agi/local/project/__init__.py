@@ -1,0 +1,1 @@
+"""A project: what is being worked on, over many sessions. Start with `state.py`."""

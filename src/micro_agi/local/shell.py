@@ -1,0 +1,112 @@
+"""`shell`: a command in the locked room, after every part of it was answered.
+
+The rules and the policies answer before anything starts: `shell.run` is what a command needs
+that the rules allow, `shell.confirm` one that they leave to a person. What they deny is
+refused with the rule's name. `--yes` covers neither question.
+
+Source: spec/local-agent.md 7.3; DESIGN 6; decision 0039.
+"""
+
+import os
+from typing import Any
+
+from micro_agi.errors import ArgumentsInvalid, ToolFailed
+from micro_agi.local.tool import Arguments, LocalTool, parse
+from micro_agi.local.workspace import CURRENT, Place, Workspace
+from micro_agi.registry.registry import Registry
+from micro_agi.sandbox.shell import ShellLimits, ShellResult, run_shell
+from micro_agi.security.context import CallContext
+from micro_agi.security.need import Need
+
+TOOL = "local:shell"
+DEFAULT_S = 60.0
+MOST_S = 600.0
+
+
+class Shell(Arguments, frozen=True):
+    command: str
+    directory: str = "."
+    timeout_s: float = DEFAULT_S
+
+
+def shell(workspace: Workspace, registry: Registry) -> LocalTool:
+    """Return the tool."""
+
+    def checked(value: Any) -> tuple[Shell, Place, list[Need]]:
+        wanted = parse(value, Shell, TOOL)
+        if not wanted.command.strip():
+            raise ArgumentsInvalid("`command` is empty", where=TOOL, fix="say what to run")
+        if not 0 < wanted.timeout_s <= MOST_S:
+            raise ArgumentsInvalid(
+                f"`timeout_s` is {wanted.timeout_s:g}", where=TOOL, fix=f"give up to {MOST_S:g}"
+            )
+        place = workspace.place(wanted.directory)
+        if not place.writable:
+            raise ArgumentsInvalid(
+                f"commands run in the workspace, not in {CURRENT}", where=TOOL, fix="leave it out"
+            )
+        # Here, because most sessions run no command: rules and grammar cost 10 ms to import.
+        from micro_agi.local.shell_needs import needs_of
+
+        directory = str(workspace.root.joinpath(*place.parts))
+        return (
+            wanted,
+            place,
+            needs_of(wanted.command, directory, str(workspace.root), registry),
+        )
+
+    def needs(value: Any, _: CallContext) -> list[Need]:
+        return checked(value)[2]
+
+    async def run(value: Any, context: CallContext) -> str:
+        wanted, place, needed = checked(value)
+        for need in needed:
+            context.require(need.action, need.resource)
+        _require_directory(workspace, place)
+        result = await run_shell(
+            wanted.command,
+            workspace=workspace.root,
+            directory="/".join(place.parts),
+            limits=ShellLimits(wall_s=wanted.timeout_s),
+        )
+        return _shown(result, wanted)
+
+    return LocalTool(run=run, needs=needs)
+
+
+def _require_directory(workspace: Workspace, place: Place) -> None:
+    try:
+        os.close(place.tree.directory(place.parts))
+    except OSError as error:
+        raise ToolFailed(
+            f"`{place.shown}` is no directory to run in: {error.strerror}",
+            where=place.shown,
+            fix="list_files shows what there is",
+        ) from error
+
+
+def _shown(result: ShellResult, wanted: Shell) -> str:
+    parts = [_ending(result, wanted)]
+    if result.output:
+        parts.append(result.output.rstrip("\n"))
+    if result.errors:
+        parts.append("errors:\n" + result.errors.rstrip("\n"))
+    if not result.output and not result.errors:
+        parts.append("(it wrote nothing)")
+    return "\n".join(parts)
+
+
+def _ending(result: ShellResult, wanted: Shell) -> str:
+    match result.ended_by:
+        case "":
+            return f"exit code {result.exit_code} ({result.seconds:.1f} s)"
+        case "time":
+            return f"ended after {wanted.timeout_s:g} s, with everything it had started"
+        case "processes":
+            return "ended: it started more processes than a command may have"
+        case "memory":
+            return "ended: it took more memory than a command may have"
+        case "disk":
+            return "ended: it wrote more than a command may, or others filled the disk"
+        case other:
+            return f"ended by {other} ({result.seconds:.1f} s)"

@@ -1,0 +1,1 @@
+"""Long-term memory: what is worth knowing in another session. Start with `memory.py`."""

@@ -1,0 +1,15 @@
+"""What one call is about to do and a policy, or a person, has to answer before it starts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One action on one resource, known from the arguments of a call."""
+
+    action: str
+    """As policies name it: `workspace.write`, `shell.run`."""
+    resource: str
+    """What exactly; a person's answer counts for this text and no other."""
+    reason: str = ""
+    """Why it is asked, for the person."""

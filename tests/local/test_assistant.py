@@ -1,0 +1,44 @@
+"""The bundled agent `local:assistant`: its limits, and that it is nobody's default."""
+
+import asyncio
+
+import pytest
+
+from micro_agi.llm.providers.scripted import Call
+from micro_agi.messages import TurnStarted
+from micro_agi.testing.transcript import run_transcript, scripted_runtime
+
+LOOK = Call("list_files", {})
+
+
+def turn(agent, **options):
+    async def scenario():
+        async with scripted_runtime(lambda _: LOOK, **options) as played:
+            [turn] = await run_transcript(played.runtime, "go", agent=agent)
+            return turn.finished
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.requirement("004/agent/steps")
+def test_its_turns_have_twenty_steps_unless_a_person_says_otherwise():
+    assert turn("local:assistant").steps == 20
+    assert turn("local:assistant", max_steps=3).steps == 3
+
+
+def test_an_app_with_agents_of_its_own_talks_to_them_first(tmp_path):
+    source = tmp_path / "src"
+    source.mkdir()
+    (tmp_path / "wippy.yaml").write_text("")
+    (source / "_index.yaml").write_text(
+        "version: '1.0'\nnamespace: zoo\nentries:\n"
+        "  - name: keeper\n    kind: registry.entry\n    meta: {type: agent.gen1, name: keeper}\n"
+        "    prompt: Hello.\n"
+    )
+
+    async def first():
+        async with scripted_runtime(["hi"], app=str(tmp_path)) as played:
+            [turn] = await run_transcript(played.runtime, "hello")
+            return next(e.agent for e in turn.events if isinstance(e, TurnStarted))
+
+    assert asyncio.run(first()) == "zoo:keeper"

@@ -1,8 +1,0 @@
-# source: read a file of the machine
-# expect: error: FileNotFoundError
-# level: A
-import pathlib
-
-
-def handler(args):
-    return pathlib.Path("/etc/passwd").read_text()

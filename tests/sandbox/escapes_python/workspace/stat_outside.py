@@ -1,8 +1,0 @@
-# source: learn that a file exists, and its size
-# expect: error: FileNotFoundError
-# level: A
-import os
-
-
-def handler(args):
-    return os.stat("/etc/passwd").st_size
