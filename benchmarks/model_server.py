@@ -26,8 +26,8 @@ from micro_agi.values import Secret
 
 TITLE = "model_server: the same network, served and in a bare loop"
 ROUNDS = 5
-TOKENS = 48
-PROMPT = 256
+TOKENS = 32
+PROMPT = 200
 TOGETHER = 4
 
 

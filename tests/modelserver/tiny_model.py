@@ -12,7 +12,12 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 TEMPLATE = """\
 {%- if tools %}{{ '<|im_start|>tools\\n' }}{% for tool in tools %}{{ tool | tojson }}
@@ -39,23 +44,25 @@ def make(folder: Path, talks: Sequence[dict[str, Any]], *, seconds: float) -> bo
     """
     torch.manual_seed(0)
     tokenizer = _tokenizer(json.dumps(talks, ensure_ascii=False))
-    examples = [_example(tokenizer, talk) for talk in talks]
-    network = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=256,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=WINDOW,
-            eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=WINDOW,
+        eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
+        pad_token_id=tokenizer.pad_token_id,
     )
+    config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    # As it will be loaded: with a Qwen2 network beside it, it splits texts as Qwen2's does.
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = Qwen2ForCausalLM(config)
+    examples = [_example(tokenizer, talk) for talk in talks]
     known = _train(network, examples, seconds)
     network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
     return known
 
 
