@@ -29,7 +29,7 @@ from micro_agi.modelserver.wire import ReplyWire, to_json
 from micro_agi.values import Secret
 
 AT_ONCE = 4
-"""Sequences in service at a time; decisions/0041 has what batches of them gain."""
+"""Sequences in service at a time; decisions/0044 has what batches of them gain."""
 WAITING = 64
 """Requests that may wait for their turn; more are told to come back."""
 OPEN_PATHS = ("/health",)
