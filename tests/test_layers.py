@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "toolcalls": set(),
     "registry": {"security", "store"},
     "sandbox": {"security", "net"},
+    "modelserver": {"toolcalls"},
     "llm": PURE,
     "sessions": PURE,
     "memory": {"store", "search"},

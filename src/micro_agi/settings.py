@@ -62,6 +62,9 @@ class Settings:
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
     )
+    model_server_token: Secret = setting(
+        NO_KEY, "token that `model-server` asks for; empty makes one and shows it"
+    )
     organization: str = setting(
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )

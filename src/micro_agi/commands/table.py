@@ -502,6 +502,26 @@ COMMANDS = (
         ),
     ),
     Command(
+        name="model-server",
+        help="serve a model of this machine (extra `models`)",
+        run="model_server:run",
+        arguments=(
+            _arg("--host", metavar="HOST", default="127.0.0.1", help="default: this machine only"),
+            _arg("--port", metavar="N", type=int, default=8000, help="default 8000; 0 is any"),
+            _arg("--name", metavar="NAME", default="", help="what clients call the model"),
+            _arg("--device", metavar="NAME", default="", help="cpu, cuda or mps; default: best"),
+            _arg("--dtype", metavar="NAME", default="", help="default: as the weights are stored"),
+            _arg("--threads", metavar="N", type=int, default=0, help="of the processor"),
+            _arg("--window", metavar="N", type=int, default=0, help="at most N tokens"),
+            _arg("--cache-mb", metavar="N", type=int, default=2048, help="for past prompts"),
+            _arg("--at-once", metavar="N", type=int, default=4, help="replies written at a time"),
+            _arg("--download", action="store_true", help="fetch the model from the hub"),
+        ),
+        more="--model is a folder with a Transformers model, or a model's name on the hub. Only\n"
+        "weights as safetensors are loaded, and no code that comes with a model runs. Clients\n"
+        "need the token that is printed, or the one in MICRO_AGI_MODEL_SERVER_TOKEN.",
+    ),
+    Command(
         name="doctor",
         help="check that everything works here",
         run="doctor:run",
