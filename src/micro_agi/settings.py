@@ -65,6 +65,9 @@ class Settings:
         env=("AGENT_MODEL_URL", "OPENAI_BASE_URL"),
         url=True,
     )
+    model_server_token: Secret = setting(
+        NO_KEY, "token that `model-server` asks for; empty makes one and shows it"
+    )
     organization: str = setting(
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )
@@ -83,12 +86,19 @@ class Settings:
         env=("GEN_AI_API_BASE_URL",),
         url=True,
     )
+    user: str = setting(
+        "", "whose sessions, tools and grants it is about, where several users share a home"
+    )
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
     no_input: bool = setting(False, "refuse what is asked")
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
 
+    otel: str = setting(
+        "", "where OpenTelemetry spans go: `file` (in the logs), or a collector's URL; empty is off"
+    )
+    otel_content: bool = setting(False, "put texts, arguments and results into spans")
     embed_model: str = setting(
         "", "embedding model, for searching by meaning; empty means by words only"
     )
@@ -133,6 +143,28 @@ class Settings:
     )
     turn_budget_usd: float = setting(
         0.0, "money of one turn; 0 is no limit", unit="USD", at_least=0
+    )
+    max_rounds: int = setting(
+        8,
+        "the same calls with the same results in one turn; the model is told after half of "
+        "them; 0 is no limit",
+        unit="rounds",
+        at_least=0,
+    )
+    session_max_steps: int = setting(
+        0, "model requests in one session; 0 is no limit", unit="steps", at_least=0
+    )
+    session_max_tool_calls: int = setting(
+        0, "tool calls in one session; 0 is no limit", unit="calls", at_least=0
+    )
+    session_timeout_s: float = setting(
+        0.0, "time that the turns of one session may run; 0 is no limit", unit="s", at_least=0
+    )
+    session_budget_tokens: int = setting(
+        0, "tokens of one session; 0 is no limit", unit="tokens", at_least=0
+    )
+    session_budget_usd: float = setting(
+        0.0, "money of one session; 0 is no limit", unit="USD", at_least=0
     )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
     tool_budget: int = setting(

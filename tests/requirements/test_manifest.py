@@ -6,15 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import agents, agents_lua, local_agent, micro_agi, providers
+from tests.requirements import (
+    agents,
+    agents_lua,
+    local_agent,
+    micro_agi,
+    operation,
+    providers,
+    sessions,
+)
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
     *micro_agi.REQUIREMENTS,
     *providers.REQUIREMENTS,
+    *sessions.REQUIREMENTS,
     *agents.REQUIREMENTS,
     *agents_lua.REQUIREMENTS,
     *local_agent.REQUIREMENTS,
+    *operation.REQUIREMENTS,
 ]
 
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from micro_agi.agent.around import Around
@@ -25,10 +26,13 @@ from micro_agi.agent.calls import (
     skipped,
     told,
 )
-from micro_agi.agent.compress import Compressor
+from micro_agi.agent.circle import Circles
+from micro_agi.agent.compress import Compressor, chars_per_token
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.fit import Fit, talk_chars
+from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.outcomes import Outcomes
 from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
@@ -40,6 +44,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
+    Circling,
     Errored,
     LimitHit,
     Message,
@@ -64,9 +69,10 @@ from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
+from micro_agi.tools.results import owner
 
-Commit = Callable[..., Awaitable[None]]
-"""`await commit([event, …], durable=False, later=False)`."""
+Commit = Callable[..., Awaitable[Sequence[AnyEvent]]]
+"""`await commit([event, …], durable=False, later=False)`; returns them without secrets."""
 
 Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
@@ -95,6 +101,9 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    recorder: Recorder
+    spent: Conversation
+    """Of the session: what all its turns took, this one and its delegates' included."""
     verify: bool = False
     """Whether an answer is compared with what was seen."""
     activate: bool = False
@@ -111,12 +120,17 @@ class Turn:
     planned: dict[str, Planned] = field(default_factory=dict)
     """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
+    waited_s: float = 0.0
+    """Time that a person thought about questions."""
+    body: bytes = b""
+    """Of the newest request."""
     effects: frozenset[str] = frozenset()
     """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    circles: Circles = field(default_factory=Circles)
     outcomes: Outcomes = field(init=False)
     around: Around = field(init=False)
     fit: Fit = field(init=False)
@@ -125,7 +139,7 @@ class Turn:
 
     def __post_init__(self) -> None:
         self.outcomes = Outcomes(self.registry, self.agent)
-        self.fit = Fit(self.caller.results.cut)
+        self.fit = Fit(partial(self.caller.results.cut, session=owner(self.context)))
         self.around = Around(self.registry, self.context, self.commit)
 
     async def run(self, user: Message) -> TurnFinished:
@@ -157,14 +171,14 @@ class Turn:
         """Do the turn's work within its time, and commit how it ended."""
         outcome: Outcome
         text = ""
+        began, time_limit = self.clock(), self.limits.time(self.spent)
         try:
-            async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
+            async with asyncio.timeout(self.limits.seconds(self.spent)) as self.deadline:
                 outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
         except TimeoutError:
-            seconds = self.limits.timeout_s
-            await self.commit([LimitHit(limit="wall clock", value=seconds, unit="s")])
+            await self.commit([time_limit])
             outcome = "limit_reached"
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
@@ -179,6 +193,7 @@ class Turn:
             usage=self.usage,
             cost_usd=self.cost_usd,
             steps=self.steps,
+            seconds=self.clock() - began - self.waited_s,
         )
         await self.commit([finished])
         return finished
@@ -194,7 +209,9 @@ class Turn:
         if self.activate:
             await self.around.phase("activate", await self.agent.ready(), step=self.steps)
         while True:
-            hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            limits = self.limits
+            hit = limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            hit = hit or limits.session.reached(self.spent)
             if hit is not None:
                 await self.commit([hit])
                 return "limit_reached", ""
@@ -232,6 +249,8 @@ class Turn:
             await self._verify(step.message.text)
             await self._compact(step.usage, running=False)
             return "answered", step.message.text
+        if calls and await self._circle():
+            return "limit_reached", ""
         await self._compact(step.usage, running=True)
         return None
 
@@ -244,6 +263,20 @@ class Turn:
         if facts:
             await self.commit([Unbacked(facts=tuple(facts))], later=True)
 
+    async def _circle(self) -> bool:
+        """Tell the model that it goes in a circle; whether it went on long enough."""
+        stops_at = self.limits.rounds
+        circle = self.circles.step(self.conversation.messages)
+        if circle is None or not stops_at:
+            return False
+        if circle.rounds >= stops_at:
+            await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
+            return True
+        if circle.rounds == (stops_at + 1) // 2:
+            told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
+            await self.commit([told], later=True)
+        return False
+
     async def _step(self) -> StepFinished:
         runner, values = await self.agent.ready(), self.context.values
         await self.around.phase("before_step", runner, step=self.steps)
@@ -251,6 +284,7 @@ class Turn:
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
+        system = self.recorder.clean(system)
         try:
             return await self._request(system)
         except ProviderRefused as error:
@@ -279,12 +313,18 @@ class Turn:
                     model=runner.card.name,
                     request_hash=prepared.hash,
                     registry_version=self.registry.version,
+                    inputs=self.recorder.of(
+                        prepared.request,
+                        system=runner.compiled.system,
+                        in_words=prepared.request.messages is not self.conversation.messages,
+                    ),
                 )
             ]
         )
         response = await runner.send(prepared, self.show)
         self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
+        self.body = prepared.body
         finished = StepFinished(
             step=self.steps,
             model=runner.card.name,
@@ -456,10 +496,14 @@ class Turn:
             usage,
             runner.card,
             running=running,
+            keep=self.recorder.keep,
             checkpoint=self.around.checkpoint(runner, step=self.steps),
+            chars_per_token=chars_per_token(self.body, usage),
         )
         if event is not None:
+            self.spend(event.usage, event.cost_usd)
             await self.commit([event])
+            await self.commit(await offer_recall(self.agent))
 
     async def _emit(self, event: AnyEvent) -> None:
         await self.commit([event])
@@ -472,6 +516,7 @@ class Turn:
             self.asked_at = now
         elif isinstance(event, ApprovalAnswered):
             until = self.deadline.when()
+            self.waited_s += now - self.asked_at
             if until is not None:
                 self.deadline.reschedule(until + now - self.asked_at)
 

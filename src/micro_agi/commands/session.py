@@ -1,4 +1,4 @@
-"""`session list|show|resume|export`: past conversations, from their journal."""
+"""`session list|show|resume|export|delete`: past conversations, from their journal."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,6 +8,7 @@ import msgspec
 from micro_agi.commands.invocation import Invocation, write_output
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import count, facts, moment, table
+from micro_agi.commands.session_cost import show_cost
 from micro_agi.messages import (
     AnyEvent,
     StepFinished,
@@ -17,6 +18,7 @@ from micro_agi.messages import (
     TurnStarted,
 )
 from micro_agi.sessions.conversation import derive
+from micro_agi.sessions.cost import costs
 from micro_agi.sessions.journal import Recorded, SessionRow
 from micro_agi.terminal.ask import ask, ask_console
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
@@ -59,6 +61,8 @@ async def show(invocation: Invocation) -> int:
     async with open_runtime(invocation) as rt:
         row = await rt.journal.find(invocation.args.id)
         recorded = await rt.journal.read(row.id)
+    if invocation.args.cost:
+        return show_cost(invocation, costs(recorded))
     if invocation.as_json:
         invocation.say_json([_event_json(r) for r in recorded])
         return 0
@@ -118,6 +122,27 @@ async def export(invocation: Invocation) -> int:
     write_output(file, "".join(lines))
     if file != "-":
         invocation.note(f"wrote {count(len(lines), 'event')} to {file}")
+    return 0
+
+
+async def delete(invocation: Invocation) -> int:
+    """Remove sessions with their journals, and stored results that no other one refers to.
+
+    What they wrote to the registry stays. All are looked for before one is removed.
+    Raises: EntryNotFound for an unknown session; EntryConflict for one that runs a turn;
+        PolicyDenied when nobody confirms it.
+    """
+    async with open_runtime(invocation) as rt:
+        rows = [await rt.journal.find(name) for name in dict.fromkeys(invocation.args.ids)]
+        listed = ", ".join(row.id for row in rows)
+        invocation.confirm(f"Remove {count(len(rows), 'session')} for good: {listed}?")
+        freed = [await rt.journal.delete(row.id) for row in rows]
+    if invocation.as_json:
+        invocation.say_json({"deleted": [row.id for row in rows], "freed_bytes": sum(freed)})
+    else:
+        invocation.say(
+            f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored results"
+        )
     return 0
 
 

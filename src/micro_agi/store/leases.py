@@ -9,6 +9,7 @@ every write of its turn carries.
 import itertools
 import os
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 
 from micro_agi.errors import EntryConflict
@@ -21,13 +22,36 @@ _counter = itertools.count(1)
 
 def new_holder() -> str:
     """Return a name for one holder in this process."""
-    return f"{_process(os.getpid())}/{next(_counter)}"
+    return f"{_own(os.getpid())}/{next(_counter)}"
+
+
+@lru_cache(maxsize=1)
+def _own(pid: int) -> str:
+    """Return this process's name, read once: it would be a third of opening a session.
+
+    By number, so that a forked child has a name of its own.
+    """
+    return _process(pid)
 
 
 def take(db: sqlite3.Connection, session: str, token: int, holder: str, now: float) -> None:
     """Take the lease of a session under `token`, which has to be the next one.
 
     Raises: EntryConflict when another holder has it, or had it since the session was read.
+    """
+    last = refuse_busy(db, session, now, holder=holder)
+    if token != last + 1:
+        raise lost(session)
+    db.execute(
+        "INSERT OR REPLACE INTO leases(session, token, holder, until) VALUES (?, ?, ?, ?)",
+        (session, token, holder, now + LEASE_S),
+    )
+
+
+def refuse_busy(db: sqlite3.Connection, session: str, now: float, *, holder: str = "") -> int:
+    """Return the newest token of a session, unless somebody but `holder` runs a turn of it.
+
+    Raises: EntryConflict.
     """
     row = db.execute("SELECT token, holder, until FROM leases WHERE session = ?", (session,))
     last, other, until = row.fetchone() or (0, "", 0.0)
@@ -37,12 +61,7 @@ def take(db: sqlite3.Connection, session: str, token: int, holder: str, now: flo
             where=f"process {other.partition(':')[0]}",
             fix="wait until it is done, or end that program",
         )
-    if token != last + 1:
-        raise lost(session)
-    db.execute(
-        "INSERT OR REPLACE INTO leases(session, token, holder, until) VALUES (?, ?, ?, ?)",
-        (session, token, holder, now + LEASE_S),
-    )
+    return int(last)
 
 
 def renew(db: sqlite3.Connection, session: str, token: int, now: float, *, end: bool) -> None:
