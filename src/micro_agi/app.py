@@ -42,6 +42,7 @@ from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
 from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
 from micro_agi.memory.memory import Memory
@@ -271,20 +272,23 @@ class Runtime:
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
         self.functions.register("read_result", results.page)
-        self._register_local()
+        self._register_local(results)
         self.functions.register("tool_search", outside_a_turn)
         self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
         self._processors = SchemaProcessors(self.registry.is_operators)
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
-    def _register_local(self) -> None:
+    def _register_local(self, results: Results) -> None:
         """Register the tools of namespace `local`."""
+        self._sessions = Sessions(self.workspace.root)
         parts = LocalParts(
             workspace=self.workspace,
             database=self.database,
             registry=self.registry,
             memory=self.memory,
             client=self.client,
+            sessions=self._sessions,
+            shown=results.shown,
             clock=self._parts.clock,
         )
         for target, tool in local_tools(parts).items():
@@ -315,6 +319,8 @@ class Runtime:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if hasattr(self, "_sessions"):
+            await self._sessions.close()
         if hasattr(self, "pool"):
             await self.pool.close()
         await self.client.close()

@@ -4,7 +4,7 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 `local_tools`, an entry below `bundled/local/src/`, and its id in the agent's list.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from micro_agi.local.changes import Changes
@@ -14,6 +14,7 @@ from micro_agi.local.fetch import fetch
 from micro_agi.local.list_files import list_files
 from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.project.tool import project_prompt, project_tool
+from micro_agi.local.pyexe import Sessions, pyexe
 from micro_agi.local.read_file import read_file
 from micro_agi.local.search_files import search_files
 from micro_agi.local.shell import shell
@@ -35,6 +36,9 @@ class LocalParts:
     registry: Registry
     memory: Memory
     client: Client
+    sessions: Sessions
+    shown: Callable[[str], Awaitable[str]]
+    """Shortens a long text for a model, and keeps all of it."""
     clock: Callable[[], float]
     """Seconds since 1970."""
 
@@ -54,5 +58,6 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.search_files": search_files(parts.workspace),
         "local.write_file": write_file(parts.workspace, changes),
         "local.shell": shell(parts.workspace, parts.registry),
+        "local.pyexe": pyexe(parts.workspace, parts.sessions, parts.shown),
         "local.edit_file": edit_file(parts.workspace, changes),
     }

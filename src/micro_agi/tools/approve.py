@@ -256,6 +256,7 @@ VERBS = {
     REQUEST: "request",
     "shell.run": "run",
     "shell.confirm": "run",
+    "python.run": "run Python in",
     "workspace.read": "read",
     "workspace.write": "write",
 }

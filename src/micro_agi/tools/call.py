@@ -245,9 +245,9 @@ def failed_call(
 def _python_facts(error: MicroAgiError, printed: str) -> dict[str, str]:
     """Return what Python code leaves behind when it fails: its own frames, and its prints."""
     details = facts_of(error).details
-    trace = details.get("traceback") if isinstance(details, Mapping) else None
-    left = {"traceback": trace if isinstance(trace, str) else "", "printed": printed}
-    return {name: text for name, text in left.items() if text}
+    known = details if isinstance(details, Mapping) else {}
+    left = {"traceback": known.get("traceback"), "printed": printed or known.get("printed")}
+    return {name: text for name, text in left.items() if text and isinstance(text, str)}
 
 
 def call_key(context: CallContext, call: ToolCall) -> str:
