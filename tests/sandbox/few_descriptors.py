@@ -36,6 +36,12 @@ def give_back():
     resource.setrlimit(resource.RLIMIT_NOFILE, (HARD, HARD))
 
 
+async def refilled(pool):
+    """Wait until no spare is being made: it would take the descriptors that a call needs."""
+    while pool._refill_timer is not None or not pool._refill.done():
+        await asyncio.sleep(0)
+
+
 async def main():
     pool = Pool(host={}, limits=Limits(wall_s=5.0), workers=16)
     leave(1)
@@ -47,6 +53,7 @@ async def main():
     await pool.start()
     await pool._refill
     for free in range(6):
+        await refilled(pool)
         leave(free)
         contexts = [ROOT.narrowed(session=f"{free}/{n}") for n in range(12)]
         calls = (pool.call(HOLD, [100_000], context=c) for c in contexts)
@@ -72,8 +79,7 @@ async def without_a_place_for_the_handle(pool):
             pool.call(ECHO, [number], context=context), return_exceptions=True
         )
     assert isinstance(found, SandboxUnavailable), found
-    while pool._refill_timer is not None or not pool._refill.done():
-        await asyncio.sleep(0)
+    await refilled(pool)
     leave(2)
     asked = pool._server._asked
     task = asyncio.create_task(pool.call(ECHO, [1], context=ROOT.narrowed(session="unlucky")))

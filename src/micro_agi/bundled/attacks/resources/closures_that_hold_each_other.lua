@@ -4,5 +4,8 @@
 -- expect: limit: MiB of memory
 return function()
   local f = function() end
-  while true do local g = f f = function() return g, ("x"):rep(100) end end
+  for n = 1, math.huge do
+    local g, held = f, ("x"):rep(1000) .. n
+    f = function() return g, held end
+  end
 end
