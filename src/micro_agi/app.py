@@ -42,6 +42,7 @@ from micro_agi.llm.facade import Llm, LlmParts
 from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
 from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.promote_skill import Door
 from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
@@ -71,7 +72,7 @@ from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.contract import contract_functions
-from micro_agi.tools.create import Gate
+from micro_agi.tools.create import Gate, parse_draft
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
@@ -288,6 +289,7 @@ class Runtime:
             memory=self.memory,
             client=self.client,
             sessions=self._sessions,
+            gate=Door(check=parse_draft, create=self.gate.native),
             shown=results.shown,
             clock=self._parts.clock,
         )

@@ -32,7 +32,7 @@ from micro_agi.security.policy import Condition, Policy, Scope, denial
 
 GRANTS = "app.grants"
 REQUEST = "http_client.request"
-PERSON_ONLY = ("shell.",)
+PERSON_ONLY = ("shell.", "skill.")
 """Beginnings of actions that `--yes` never grants."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
@@ -257,6 +257,7 @@ VERBS = {
     "shell.run": "run",
     "shell.confirm": "run",
     "python.run": "run Python in",
+    "skill.promote": "make a tool of",
     "workspace.read": "read",
     "workspace.write": "write",
 }
