@@ -334,6 +334,24 @@ def test_between_cells_it_is_stopped_and_nothing_outlives_it(talk):
     assert talk("1").value == "1"
 
 
+@pytest.mark.requirement("004/pyexe/ends")
+def test_closing_ends_a_cell_that_runs_and_it_says_so(talk):
+    assert talk("1").value == "1"
+
+    async def closed():
+        running = asyncio.create_task(
+            talk._session.run("print('x'); open('runs', 'w'); import time\ntime.sleep(99)")
+        )
+        async with asyncio.timeout(20):
+            while not (talk.root / "runs").exists() and not running.done():
+                await asyncio.sleep(0.01)
+            await talk._session.close()
+            return await running
+
+    cell = talk._runner.run(closed())
+    assert (cell.ended, cell.output, cell.interrupted) == ("it was closed", "x\n", False)
+
+
 @pytest.mark.requirement("004/pyexe/closed")
 def test_without_namespaces_there_is_no_session(talk):
     with pytest.raises(SandboxUnavailable, match="there is none") as refused:

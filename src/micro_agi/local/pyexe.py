@@ -28,6 +28,8 @@ WHERE = "the workspace"
 DEFAULT_S = 120.0
 MOST_S = 600.0
 MOST_SESSIONS = 8
+MOST_REMEMBERED = 1000
+"""Conversations of which it is known that they lost a session."""
 CODE_CHARACTERS = 1_000_000
 REASON_CHARACTERS = 2_000
 
@@ -61,6 +63,10 @@ class Sessions:
     def of(self, context: CallContext) -> Held:
         """Return what belongs to a caller: nobody else sees its variables."""
         key = (tenant_of(context), context.session, context.agent)
+        # Of conversations that are long over, nothing is left to be told.
+        over = [k for k, h in self._held.items() if h.session is None and not h.lock.locked()]
+        for old in over[: max(0, len(self._held) - MOST_REMEMBERED)]:
+            del self._held[old]
         held = self._held.pop(key, None) or Held()
         self._held[key] = held
         return held

@@ -113,6 +113,8 @@ class PythonSession:
         self._handle = -1
         self._pid = 0
         self._over = ""
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @classmethod
     async def start(
@@ -211,6 +213,7 @@ class PythonSession:
         started = time.monotonic()
         output = self._output = Output(self._limits.output_bytes)
         loop = asyncio.get_running_loop()
+        self._idle.clear()
         loop.add_reader(self._written, self._read_output)
         answer = asyncio.create_task(self._exchange(secrets.token_hex(8), code))
         interrupted = False
@@ -234,6 +237,7 @@ class PythonSession:
             # What the cell wrote before it answered is in the pipe by now.
             loop.remove_reader(self._written)
             self._read_output()
+            self._idle.set()
             if self._over:
                 await self.close()
         return Cell(
@@ -351,6 +355,8 @@ class PythonSession:
     async def close(self) -> None:
         """End the process and everything in its room. Calling it again does nothing."""
         self._kill("it was closed")
+        # A cell that runs notices that the process ended, and still reads what it wrote.
+        await self._idle.wait()
         if self._outer is not None:
             await self._outer.wait()
         self._channel.close()
