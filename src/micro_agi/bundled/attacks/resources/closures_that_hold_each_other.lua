@@ -4,8 +4,5 @@
 -- expect: limit: MiB of memory
 return function()
   local f = function() end
-  for n = 1, math.huge do
-    local g, held = f, ("x"):rep(1000) .. n
-    f = function() return g, held end
-  end
+  while true do local g = f f = function() return g, ("x"):rep(100) end end
 end
