@@ -5,6 +5,7 @@ import os
 import platform
 
 from benchmarks import (
+    chaos,
     commands,
     data,
     draft,
@@ -14,6 +15,7 @@ from benchmarks import (
     parallel,
     registry,
     sandbox,
+    sessions,
     start,
     step,
     tokens,
@@ -35,6 +37,8 @@ SCRIPTS = {
     "sandbox": sandbox,
     "memory": memory,
     "data": data,
+    "sessions": sessions,
+    "chaos": chaos,
 }
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 from msgspec import Struct, json
@@ -32,6 +33,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """Where ours keeps its state."""
     more: int = 0
     """Tools besides, that nobody calls."""
+    together: int = 0
+    """Turns at a time, each in a new session; a sample is then all of them. 0 is one after the
+    other, in sessions that are there already."""
     budget: int = 0
     """Tools that ours shows before the model has to search; 0 is all."""
 
@@ -144,6 +148,18 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
     )
     history = [m for n in range(job.history // 4) for m in exchange(n)]
 
+    async def one(each: HandLoop) -> None:
+        messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": QUESTION}]
+        await each.turn(messages)
+
+    async def all_at_once() -> Sample:
+        # What a turn remembers is a loop's own; the connections are shared.
+        loops = [copy(loop) for _ in range(job.together)]
+        with Measured() as measured:
+            await asyncio.gather(*map(one, loops))
+        steps = sum(each.steps for each in loops)
+        return measured.sample(first_token_at=measured.start, tools_s=0.0, steps=steps)
+
     async def turn() -> Sample:
         messages = [{"role": "system", "content": PROMPT}, *history]
         with Measured() as measured:
@@ -153,7 +169,7 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
             first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
         )
 
-    return turn
+    return all_at_once if job.together else turn
 
 
 def exchange(number: int) -> list[dict[str, Any]]:
@@ -178,6 +194,13 @@ async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
 
     loop = await OurLoop.open(job, out=NULL)
 
+    async def all_at_once() -> Sample:
+        with Measured() as measured:
+            steps = await asyncio.gather(
+                *(loop.session(QUESTION, NULL) for _ in range(job.together))
+            )
+        return measured.sample(first_token_at=measured.start, tools_s=0.0, steps=sum(steps))
+
     async def turn() -> Sample:
         session = await loop.conversation(job.history)
         with Measured() as measured:
@@ -186,7 +209,7 @@ async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
             first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
         )
 
-    return turn
+    return all_at_once if job.together else turn
 
 
 async def main(job: Job) -> None:

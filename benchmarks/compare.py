@@ -29,12 +29,40 @@ class Size:
     """Of an agent with many."""
     starts: int
     """Whole processes started for one number."""
+    together: int
+    """Sessions that work at the same time."""
+    idle: int
+    """Sessions that wait."""
+    chaos_s: float
+    """How long things are killed at random."""
 
 
 FULL = Size(
-    rounds=5, steps=30, history=1600, turns=30, tokens=20_000, entries=100_000, tools=1000, starts=9
+    rounds=5,
+    steps=30,
+    history=1600,
+    turns=30,
+    tokens=20_000,
+    entries=100_000,
+    tools=1000,
+    starts=9,
+    together=50,
+    idle=2000,
+    chaos_s=30.0,
 )
-TINY = Size(rounds=1, steps=3, history=8, turns=2, tokens=50, entries=200, tools=20, starts=1)
+TINY = Size(
+    rounds=1,
+    steps=3,
+    history=8,
+    turns=2,
+    tokens=50,
+    entries=200,
+    tools=20,
+    starts=1,
+    together=3,
+    idle=20,
+    chaos_s=1.0,
+)
 
 
 class Client:
@@ -83,6 +111,7 @@ def interleaved(
     history: int = 0,
     more: int = 0,
     budgets: Mapping[str, int] | None = None,
+    together: int = 0,
 ) -> dict[str, list[Sample]]:
     """Run clients in turn, round by round, after one turn each to warm up.
 
@@ -100,6 +129,7 @@ def interleaved(
                 tool=tool,
                 history=history,
                 more=more,
+                together=together,
                 budget=(budgets or {}).get(name, 0),
             )
             clients[name] = stack.enter_context(started(job))

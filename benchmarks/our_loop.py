@@ -108,6 +108,17 @@ class OurLoop:
         await session.load()
         return session
 
+    async def session(self, text: str, out: TextIO) -> int:
+        """Open a new session, run one turn on a screen of its own, and return its steps."""
+        output = Output(out)
+        screen = PlainScreen(output, remarks=output)
+        session = await self.runtime.session(None)
+        screen.begin()
+        finished = await session.run(text, screen.show)
+        screen.end()
+        assert finished.outcome == "answered", finished
+        return finished.steps
+
     async def turn(self, session: Session, text: str) -> None:
         """Run one turn, shown on a plain screen."""
         self.steps, self.first_token_at, self.tools_s = 0, 0.0, 0.0

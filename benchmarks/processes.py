@@ -1,10 +1,31 @@
-"""What a process and its descendants used: CPU and memory, read from /proc."""
+"""What a process and its descendants are and used: CPU and memory, read from /proc."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever a descendant leaves behind when it ends."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes directly below `pid`, with those that nobody waited for yet."""
+    parents = {int(p.name): _stat(p)[1] for p in Path("/proc").iterdir() if p.name.isdecimal()}
+    return {child for child, parent in parents.items() if parent == str(pid)}
+
+
+def command(pid: int) -> str:
+    """Return the state and the command line of a process, to say which one it is."""
+    folder = Path(f"/proc/{pid}")
+    words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return f"{pid} {_stat(folder)[0]} {words}"
 
 
 def descendants(pid: int) -> list[int]:
@@ -25,7 +46,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS if len(fields) > 12 else 0.0
 
 
-def memory_mb(pid: int) -> tuple[float, float]:
+def memory_mb(pid: int | str) -> tuple[float, float]:
     """Return resident and proportional memory: shared pages count whole, or by their share."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     sizes = {line.split(":")[0]: line.split()[1] for line in lines[1:]}

@@ -118,6 +118,29 @@ def earlier(name: str, ours: float, peer: float, unit: str, *, ahead: float, goa
     )
 
 
+def faster(
+    name: str,
+    ours: float,
+    peer: float,
+    unit: str,
+    *,
+    ahead: float | None = None,
+    goal: float | None = None,
+) -> Row:
+    """Build a row of a rate, judged by ours ÷ peer."""
+    return Row(
+        name=name,
+        ours=ours,
+        unit=unit,
+        peer=peer,
+        judged=ours / peer,
+        judged_unit="×",
+        ahead=ahead,
+        goal=goal,
+        more_is_better=True,
+    )
+
+
 def show(title: str, rows: Sequence[Row]) -> str:
     """Return the table of one script as text."""
     lines = [HEADINGS, *(row.cells() for row in rows)]

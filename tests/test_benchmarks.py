@@ -23,6 +23,8 @@ ROWS = {
     "memory": 4,
     "data": 5,
     "sandbox": 24,
+    "sessions": 3,
+    "chaos": 12,
 }
 
 
@@ -39,8 +41,10 @@ def test_a_script_yields_its_rows(name):
     assert len({row.name for row in rows}) == len(rows)
     # The eight tools may even be done a little before 50 ms: timers are coarse.
     assert all(math.isfinite(row.judged) for row in rows)
-    assert all(row.ours > 0 for row in rows if name != "parallel")
-    assert all(row.goal is not None for row in rows[:1] if name not in {"draft", "sandbox"})
+    assert all(row.ours > 0 for row in rows if name not in {"parallel", "chaos"})
+    assert all(
+        row.goal is not None for row in rows[:1] if name not in {"draft", "sandbox", "chaos"}
+    )
 
 
 def test_a_row_is_reached_from_the_right_side():

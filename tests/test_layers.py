@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "framework": {"agent", "llm", "registry", "sandbox", "security", "tools"},
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
+    "spans": {"sandbox"},
     "models": {"store", "net", "llm", "home"},
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),

@@ -10,10 +10,11 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
@@ -24,7 +25,7 @@ from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
-from micro_agi.errors import MicroAgiError, PolicyDenied
+from micro_agi.errors import EntryConflict, InputInvalid, MicroAgiError, PolicyDenied
 from micro_agi.framework.host import compile_schema, framework_functions
 from micro_agi.framework.state import Frames
 from micro_agi.framework.usage import BoundTracker
@@ -53,8 +54,11 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.load import AppFiles, content_hash, load_app
 from micro_agi.registry.project import Project
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.seen import seen_by
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.registry.users import user_policy
 from micro_agi.sandbox.fork_server import Level
+from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.host.http_client import http_client_functions
 from micro_agi.sandbox.host.logger import logger_functions
@@ -63,6 +67,7 @@ from micro_agi.sandbox.kept_zygotes import KeptZygotes, current
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
+from micro_agi.security.tenancy import check_user, owned_session, user_of
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
@@ -84,6 +89,9 @@ from micro_agi.tools.native import native_tool
 from micro_agi.tools.results import Results
 from micro_agi.tools.schemas import Schemas
 from micro_agi.tools.store import store_functions
+
+if TYPE_CHECKING:  # imported by whoever switches spans on: the extra may be missing
+    from micro_agi.spans import Spans
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -113,6 +121,8 @@ class Parts:
     """What `env.storage.os` entries read."""
     database: Database | None = None
     """State to use instead of the home's; closed with the runtime."""
+    tracer_provider: Any = None
+    """An OpenTelemetry `TracerProvider` that gets spans; it stays its maker's to shut down."""
     zygotes: KeptZygotes | None = field(default_factory=current)
     """What keeps the sandbox's zygotes when the runtime closes, if anything does."""
 
@@ -132,7 +142,9 @@ class Runtime:
         self.client = Client(resolve=parts.resolve, offline=parts.offline, tls=parts.tls)
         self.docs = Docs(docs_url=settings.docs_url, client=self.client)
         self.redactor = Redactor([settings.api_key, *settings.keys.values()])
-        self.journal = Journal(database, clock=parts.clock, redactor=self.redactor)
+        self.journal = Journal(
+            database, clock=parts.clock, redactor=self.redactor, user=settings.user or None
+        )
         self.memory = Memory(
             database, clock=parts.clock, embedder=embeddings_of(settings, self.client)
         )
@@ -140,11 +152,15 @@ class Runtime:
         self._ask: Ask | None = None
         self._parts = parts
         self._permitted = False
+        self._spans: Spans | None = None
+        self._views: dict[str, Registry] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.frames = Frames()
         """What Lua calls in flight hold here: agents and their runners."""
         self.mailboxes = Mailboxes()
         self.registry: Registry
+        """All of it, or with the setting `user` what that user may know."""
+        self._whole: Registry
         self.workspace: Workspace
         self.functions: Functions
         self.models: Models
@@ -208,9 +224,11 @@ class Runtime:
         async def admit(entry: Entry) -> None:
             await self.functions.admit(entry)
 
-        self.registry = await Registry.open(
+        whole = await Registry.open(
             self.database, [*self.app.entries, *system, *local], clock=parts.clock, admit=admit
         )
+        self._whole = whole
+        self.registry = seen_by(whole, check_user(settings.user) or None)
         refused = switched_off(self.database)
         self.notices += [
             f"isolation level {level} is switched off: {escaped} escaped when "
@@ -232,31 +250,32 @@ class Runtime:
         self.usage = UsageRecords(
             self.database,
             clock=parts.clock,
-            bound=BoundTracker(self.registry, lambda: self.functions),
+            bound=BoundTracker(whole, lambda: self.functions),
         )
         self.llm = Llm(self._llm_parts())
-        self._environment = environment = Environment(
-            self.registry, parts.environ, hide=self.redactor.add
-        )
+        self._environment = environment = Environment(whole, parts.environ, hide=self.redactor.add)
+        self._spans = self._open_spans()
         self.pool = Pool(
-            host={
-                **http_client_functions(self.client),
-                **logger_functions(logging.getLogger(LOGGER)),
-                **time_functions(),
-                **registry_functions(self.registry, lambda: self.functions),
-                **ctx_functions(),
-                **events_functions(Bus()),
-                **contract_functions(self.registry, lambda: self.functions),
-                **env_functions(environment),
-                **store_functions(self.registry, self.database, clock=parts.clock),
-                **framework_functions(
-                    self.registry,
-                    self.llm.parts,
-                    lambda values, caller: self.agent_context(context=values, caller=caller),
-                    frames=self.frames,
-                    mailboxes=self.mailboxes,
-                ),
-            },
+            host=self._watched(
+                {
+                    **http_client_functions(self.client),
+                    **logger_functions(logging.getLogger(LOGGER)),
+                    **time_functions(),
+                    **registry_functions(whole, lambda: self.functions),
+                    **ctx_functions(),
+                    **events_functions(Bus()),
+                    **contract_functions(whole, lambda: self.functions),
+                    **env_functions(environment),
+                    **store_functions(whole, self.database, clock=parts.clock),
+                    **framework_functions(
+                        whole,
+                        self.llm.parts,
+                        lambda values, caller: self.agent_context(context=values, caller=caller),
+                        frames=self.frames,
+                        mailboxes=self.mailboxes,
+                    ),
+                }
+            ),
             limits=Limits(
                 wall_s=settings.call_timeout_s,
                 total_s=settings.call_wall_s,
@@ -267,8 +286,8 @@ class Runtime:
             refused=refused,
             kept=parts.zygotes,
         )
-        self.functions = Functions(self.registry, self.pool)
-        self.gate = Gate(self.registry, self.functions, self.pool)
+        self.functions = Functions(whole, self.pool)
+        self.gate = Gate(whole, self.functions, self.pool)
         results = Results(self.database, limit_bytes=settings.result_bytes)
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
@@ -279,13 +298,45 @@ class Runtime:
         self._processors = SchemaProcessors(self.registry.is_operators)
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
+    def _open_spans(self) -> "Spans | None":
+        """Return what makes spans, if anybody wants them: else nothing of it is imported.
+
+        Raises: InputInvalid when the extra is missing, or the place makes no sense.
+        """
+        settings, provider = self.settings, self._parts.tracer_provider
+        if not settings.otel and provider is None:
+            return None
+        try:
+            from micro_agi.spans import Spans, open_spans
+        except ImportError as error:
+            raise InputInvalid(
+                "spans need OpenTelemetry, which is not installed",
+                where="setting `otel`",
+                fix="pip install 'micro-agi[otel]', or leave the setting out",
+            ) from error
+        if provider is not None:
+            return Spans(provider, content=settings.otel_content, provider_of=self._provider_of)
+        return open_spans(
+            settings.otel,
+            logs=self.home / "logs",
+            content=settings.otel_content,
+            provider_of=self._provider_of,
+        )
+
+    def _provider_of(self, model: str) -> str:
+        card = self._parts.card or self.catalogue.by_name(model)
+        return card.provider if card is not None else ""
+
+    def _watched(self, functions: Mapping[str, HostFunction]) -> Mapping[str, HostFunction]:
+        return functions if self._spans is None else self._spans.around(functions)
+
     def _register_local(self, results: Results) -> None:
         """Register the tools of namespace `local`."""
         self._sessions = Sessions(self.workspace.root)
         parts = LocalParts(
             workspace=self.workspace,
             database=self.database,
-            registry=self.registry,
+            registry=self._whole,
             memory=self.memory,
             client=self.client,
             sessions=self._sessions,
@@ -326,11 +377,14 @@ class Runtime:
         if hasattr(self, "pool"):
             await self.pool.close()
         await self.client.close()
+        if self._spans is not None:
+            # Sending waits for a collector, which must not hold up what else runs here.
+            await asyncio.to_thread(self._spans.close)
         self.database.close()
 
-    def root(self) -> CallContext:
+    def root(self, *, reason: str = "") -> CallContext:
         """Return the context of the person at the command line, or of the embedder."""
-        return root_context()
+        return root_context(user=self.settings.user, reason=reason)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -402,16 +456,17 @@ class Runtime:
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
+        user: str | None = None,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
         `context` is what its tools and functions see of who asks; `delegate_tools` has any
         of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
-        authority its agents act.
+        authority, and for whose user, its agents act; `user` is as for `session`.
         Raises: InputInvalid for another key of `delegate_tools`.
         """
         parts = AgentParts(
-            registry=self.registry,
+            registry=self._seen(self._user(user) if caller is None else caller.user),
             functions=self.functions,
             gateway=self.models.gateway,
             choose=self.models.choose,
@@ -458,33 +513,83 @@ class Runtime:
         agent: str = "",
         context: Mapping[str, Any] | None = None,
         approver: Approver | None = None,
+        user: str | None = None,
     ) -> Session:
         """Open a session: a new one, or one that goes on where it stopped.
 
         `agent` is an id, a name, or what the app's resolver understands; `context` says who
         asks (`{"user_id": …}`) and is not journalled: give it again when a session goes on.
-        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted;
+        `user` is for whom it is, "" for nobody in particular; the setting `user` unless given.
+        What a user's sessions, tools and grants are, no other user's session can know. Its id
+        is `<user>/<session>`; the part after the slash is enough here.
+        Raises: EntryNotFound for an unknown agent; PolicyDenied when the app is not trusted, or
+            the session is another user's; InputInvalid for a user or session that cannot be;
             what the app's resolver raises.
         """
-        self._require_trust()
+        self._permit()
         self.warm()
         self._environment.hide_secrets()
+        new = not session_id
         session_id = session_id or new_session_id()
-        recorded = await self.journal.read(session_id)
+        # Whoever may choose the user may as well name the session alone.
+        user = self._user(user) or user_of(session_id)
+        session_id = owned_session(session_id, check_user(user))
+        await self._welcome(user)
+        recorded = [] if new else await self.journal.read(session_id)
         events = [r.event for r in recorded]
         conversation = derive(events)
         wanted = agent or self.settings.agent or conversation.agent
-        talker = self.agent_context(context=context)
+        talker = self.agent_context(context=context, user=user)
         definition = await talker.definition(wanted)
         return Session(
-            self._session_parts(),
-            journal=await self.journal.open(session_id, agent=definition.id),
+            self._session_parts(user),
+            journal=(
+                self.journal.start(session_id, agent=definition.id)
+                if new
+                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+            ),
             conversation=conversation,
             agent=talker,
             definition=definition,
-            approvals=Approvals(self.registry, approver or self.approver),
+            approvals=Approvals(self._seen(user), approver or self.approver),
             unfinished=unfinished(events),
         )
+
+    def _user(self, user: str | None) -> str:
+        """Return for whom something is: `user`, else the setting.
+
+        Raises: InputInvalid for what is no name; PolicyDenied for another than the setting's.
+        """
+        own = self.settings.user
+        if user is None or user == own:
+            return own
+        if own:
+            raise PolicyDenied(
+                f"this program works for `{own}`, not for `{user}`",
+                where="user",
+                fix="open a runtime without the setting `user`, and give one to each session",
+            )
+        return check_user(user)
+
+    def _seen(self, user: str) -> Registry:
+        """Return what a user may know of the registry; kept, for all of the user's sessions."""
+        if user not in self._views:
+            self._views[user] = seen_by(self._whole, user)
+        return self._views[user]
+
+    async def _welcome(self, user: str) -> None:
+        """Make the policy that lets a user's agents write the user's tools, once.
+
+        An operator who deletes it takes the right away: it is not made again.
+        """
+        entry = user_policy(user)
+        if not user or entry.id in self.registry.snapshot():
+            return
+        if not self._whole.history.of_entry(entry.id):
+            changes = self._whole.snapshot().changes()
+            changes.create(entry)
+            with suppress(EntryConflict):  # another process was as fast
+                await changes.apply(root_context(reason=f"first session of user {user}"))
 
     def warm(self) -> None:
         """Start what the first turn will need, in the background."""
@@ -507,10 +612,10 @@ class Runtime:
     async def _preload_client(self) -> None:
         await self.client.preload()
 
-    def _session_parts(self) -> SessionParts:
+    def _session_parts(self, user: str) -> SessionParts:
         settings = self.settings
         return SessionParts(
-            registry=self.registry,
+            registry=self._seen(user),
             caller=self.caller,
             compressor=Compressor(
                 gateway=self.models.gateway,
@@ -518,7 +623,8 @@ class Runtime:
                 at=settings.compress_at,
                 target_chars=settings.compress_to_chars,
             ),
-            new_agent=lambda values: self.agent_context(context=values),
+            new_agent=lambda values: self.agent_context(context=values, user=user),
+            watch=self._spans.event if self._spans is not None else None,
             limits=TurnLimits(
                 steps=settings.max_steps,
                 steps_chosen=settings.source("max_steps") != "default",

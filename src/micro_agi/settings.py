@@ -78,12 +78,19 @@ class Settings:
         env=("GEN_AI_API_BASE_URL",),
         url=True,
     )
+    user: str = setting(
+        "", "whose sessions, tools and grants it is about, where several users share a home"
+    )
     allow_hosts: tuple[str, ...] = setting((), "URL patterns that tools may request")
     yes: bool = setting(False, "grant what is asked, once")
     no_input: bool = setting(False, "refuse what is asked")
     plain: bool = setting(False, "no colours, no live drawing", env=("NO_COLOR",))
     docs_url: str = setting("", "remote documentation API; empty means the bundled pages only")
 
+    otel: str = setting(
+        "", "where OpenTelemetry spans go: `file` (in the logs), or a collector's URL; empty is off"
+    )
+    otel_content: bool = setting(False, "put texts, arguments and results into spans")
     embed_model: str = setting(
         "", "embedding model, for searching by meaning; empty means by words only"
     )

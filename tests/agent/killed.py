@@ -16,53 +16,27 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.long_turn import CARD, FULL, draft, in_a_child, mount, run, with_agents
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import (
     Delegated,
     StepFinished,
     ToolCallFinished,
     TurnFinished,
-    Usage,
 )
 from micro_agi.store.database import Database
 from micro_agi.testing.transcript import scripted_runtime
 from micro_agi.tools.approve import YesOnce
 
-AGENTS = [
-    {
-        "id": f"app:{name}",
-        "kind": "registry.entry",
-        "meta": {"type": "agent.gen1", "name": name},
-        "data": {"prompt": f"You are {name}.", "tools": tools, "delegates": delegates},
-    }
-    for name, tools, delegates in (
-        (
-            "boss",
-            ["app.tools:create_tool", "app.tools:load_tool"],
-            [{"id": "app:coder", "name": "ask_coder"}],
-        ),
-        ("coder", ["app.native:look"], []),
-    )
-]
-DRAFT = {
-    "name": "get_page",
-    "description": "Fetch",
-    "source": 'local http = require("http_client")\n'
-    'return { handler = function(a) return http.get("http://example.com/" .. a.path) end }',
-    "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}},
-    "modules": ["http_client"],
-    "hosts": ["http://example.com/*"],
-}
+DRAFT = draft("get_page")
 STAGE = re.compile(r"stage (\d+)")
-LONG = "The order 4711 is in /srv/orders/4711.json. " * 40
-FULL = Usage(prompt=90_000, completion=10)
 
 
 REPLIES = [
-    [Call("pay", {"order": 1}), Call("look", {"at": "orders"})],
+    [Call("pay", {"order": "1"}), Call("look", {"at": "orders"})],
     [Call("create_tool", DRAFT)],
     [Call("load_tool", {"id": "app.generated:get_page"})],
-    [Call("ask_coder", {"message": "write it"}), Call("pay", {"order": 2}), Spent(FULL)],
+    [Call("ask_coder", {"message": "write it"}), Call("pay", {"order": "2"}), Spent(FULL)],
     [Call("get_page", {"path": "x"})],
 ]
 """With a tool that is made and loaded, an approval, a delegate and, at `FULL`, a compaction."""
@@ -100,37 +74,22 @@ async def play(home, replies, *, kill_at=0, resume=False):
         if count == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def pay(order: int) -> str:
-        """Pay an order: an effect that must not be repeated."""
-        with (home / "ledger").open("a") as ledger:
-            ledger.write(f"{order}\n")
-        return f"paid {order}"
-
-    async def look(at: str) -> str:
-        """Look at something: no effect."""
-        return LONG + at
-
     database = Database.open(home / "state.db", trace=trace if kill_at else None)
     async with scripted_runtime(
         script(replies),
         home=str(home),
         approver=YesOnce(),
-        card={"max_tokens": 100_000},
+        card=CARD,
         parts={"database": database},
         model_retries=0,
     ) as played:
         runtime = played.runtime
-        runtime.tool(pay)
-        runtime.tool(replayable=True)(look)
-        if runtime.registry.find({".id": "app:boss"}) == []:
-            changes = runtime.registry.snapshot().changes()
-            for entry in AGENTS:
-                changes.create(entry)
-            await changes.apply(runtime.root())
+        tools = mount(runtime, home / "ledger")
+        if await with_agents(runtime):
             return None
         began = time.perf_counter()
         session = await runtime.session("s", agent="app:boss")
-        session.agent.add_tools(["app.native:pay", "app.native:look"])
+        session.agent.add_tools(tools)
         await session.load()
         seconds = time.perf_counter() - began
         if not resume:
@@ -188,7 +147,7 @@ def check(home, replies):
         unknown = call.name == "pay" and error and error["code"] == "tool.interrupted"
         if not known and not unknown:
             wrong.append(f"{call.name} ended with {error}")
-        if call.name == "pay" and known and paid[str(json.loads(call.arguments)["order"])] != 1:
+        if call.name == "pay" and known and paid[json.loads(call.arguments)["order"]] != 1:
             wrong.append("a payment is reported that was not made")
     inner = [e.event for e in of(Delegated) if isinstance(e.event, TurnFinished)]
     if len(replies) > len(SHORT) and len(inner) != 1:
@@ -196,28 +155,12 @@ def check(home, replies):
     return "; ".join(wrong)
 
 
-def in_a_child(work):
-    """Run `work()` in a forked process; returns whether it was killed."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise SystemExit("the turn raised an error")
-    return status != 0
-
-
 def killed_at(home, replies, number):
     """Kill a turn at one statement and let it go on; returns whether it came so far."""
     home.mkdir(parents=True)
-    in_a_child(lambda: asyncio.run(play(home, replies)))  # the agents
-    killed = in_a_child(lambda: asyncio.run(play(home, replies, kill_at=number)))
-    in_a_child(lambda: asyncio.run(play(home, replies, resume=True)))
+    in_a_child(lambda: run(play(home, replies)))  # the agents
+    killed = in_a_child(lambda: run(play(home, replies, kill_at=number)))
+    in_a_child(lambda: run(play(home, replies, resume=True)))
     return killed
 
 

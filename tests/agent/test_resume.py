@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.long_turn import AGENTS
 from micro_agi.errors import EntryConflict, InputInvalid
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import (
@@ -22,7 +23,6 @@ from micro_agi.messages import (
 from micro_agi.sessions.recovery import unfinished
 from micro_agi.store.database import Database
 from micro_agi.testing.transcript import scripted_runtime
-from tests.agent.killed import AGENTS
 
 DRAFT = {
     "name": "far",

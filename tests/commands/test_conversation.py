@@ -152,6 +152,11 @@ def test_a_session_is_listed_shown_exported_and_gone_on_with(program, model):
     transcript = "> what is it?\nLet me look.\n  [registry_list] ok\nThe answer is 42.\n"
     assert shown.endswith(transcript)
 
+    costs = program("session", "show", row["id"], "--cost", "--json").json
+    assert [(c["name"], c["calls"]) for c in costs["tools"]] == [("app.tools:registry_list", 1)]
+    assert [c["calls"] for c in costs["models"]] == [2]
+    assert "app.tools:registry_list  1 " in program.ok("session", "show", row["id"], "--cost")
+
     exported = program.ok("session", "export", row["id"]).splitlines()
     assert len(exported) == row["events"]
     assert json.loads(exported[0])["seq"] == 1

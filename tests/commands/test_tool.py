@@ -13,6 +13,16 @@ def test_the_tools_of_the_app_are_listed_with_version_and_purpose(program):
     assert row.split()[1] == "v0"
 
 
+@pytest.mark.requirement("design/12/effect-classes")
+def test_listings_say_what_may_happen_to_a_call_that_was_cut_off(program, double):
+    listed = {t["name"]: t["effects"] for t in program("tool", "list", "--json").json}
+    assert (listed["create_tool"], listed["double"]) == ("idempotent", "replayable")
+    assert (listed["read_result"], listed["shell"]) == ("replayable", "effect")
+    row = next(line for line in program.ok("tool", "list").splitlines() if "double" in line)
+    assert row.split()[3] == "replayable"
+    assert "replayable: has no effect outside" in program.ok("tool", "show", "double")
+
+
 def test_a_created_tool_is_listed_with_its_number_of_tests(program, double):
     row = next(line for line in program.ok("tool", "list").splitlines() if "generated" in line)
     assert row.split()[:3] == ["app.generated:double", "v1", "1"]

@@ -51,7 +51,7 @@ def test_an_agent_creates_updates_and_deletes_its_own_tools():
         ("app:clock", "denied by `app:deny_core_ns`"),
         ("app.tools:clock", "denied by `app:deny_tools_ns`"),
         ("other:clock", "no policy matches"),
-        ("app.generated.more:clock", "no policy matches"),
+        ("app.generated.more:clock", "not this user's"),
         ("app.generatedx:clock", "no policy matches"),
         ("system:clock", "belongs to the runtime"),
         ("app.grants:clock", "belongs to the operator"),

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import agents, agents_lua, local_agent, micro_agi, providers
+from tests.requirements import (
+    agents,
+    agents_lua,
+    local_agent,
+    micro_agi,
+    operation,
+    providers,
+)
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
@@ -15,6 +22,7 @@ REQUIREMENTS = [
     *agents.REQUIREMENTS,
     *agents_lua.REQUIREMENTS,
     *local_agent.REQUIREMENTS,
+    *operation.REQUIREMENTS,
 ]
 
 

@@ -130,6 +130,24 @@ def test_bodies_forms_files_and_credentials(web):
     assert (plain[0], plain[3], plain[2]["authorization"]) == ("PUT", "\xff\0", "Basic dTpw")
 
 
+@pytest.mark.requirement("design/12/idempotency-header")
+def test_a_call_of_an_idempotent_tool_sends_its_key_on_request(web):
+    body = """local function sent(options)
+        local r, err = http_client.post(base .. "/echo", options)
+        if err then return tostring(err) end
+        return json.decode(r.body)[3]["idempotency-key"] or "none"
+      end
+      return { sent({}), sent({ idempotency_key = true }), sent({ idempotency_key = "second" }) }"""
+    once = root_context().narrowed(idempotency_key="k" * 32)
+    plain, key, second = run(web, body, once)
+    assert (plain, key) == ("none", "k" * 32)
+    assert len(second) == 32
+    assert (second != key, run(web, body, once)) == (True, [plain, key, second])
+    plain, key, _ = run(web, body)
+    assert plain == "none"
+    assert "declared idempotent" in key
+
+
 SMALL = [
     (
         "http_client.get(base .. '/empty')",

@@ -73,6 +73,21 @@ def test_a_holder_that_was_overtaken_cannot_append(database):
     assert asyncio.run(scenario()) == [started(text="winner"), ended()]
 
 
+def test_what_was_read_before_somebody_else_appended_is_no_ground_to_append(database):
+    async def scenario():
+        journal = Journal(database)
+        first = journal.start("s", agent="a")
+        await first.append([started(), ended()], turn=1)
+        read = await journal.read("s")
+        await first.append([started(2), ended(2)], turn=2)
+        late = await journal.open("s", agent="a", after=read)
+        with pytest.raises(EntryConflict, match="continued by another process"):
+            await late.append([started(2, "late")], turn=2)
+        return [r.seq for r in await journal.read("s")]
+
+    assert asyncio.run(scenario()) == [1, 2, 3, 4]
+
+
 def test_a_turn_that_runs_keeps_others_out_until_its_lease_ends(database):
     async def scenario():
         now = [1000.0]

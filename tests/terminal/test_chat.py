@@ -126,6 +126,24 @@ def test_tools_marks_what_an_agent_made():
     _, out, _ = talk([*make("five", "{ n = 5 }"), "5"], ["five?", "/tools"])
     assert "\n  create_tool" in out
     assert "\n+ five           Tell { n = 5 }\n" in out
+    assert "  ! may" not in out
+
+
+@pytest.mark.requirement("design/12/effect-classes")
+def test_tools_marks_what_may_have_an_effect():
+    far = {
+        "name": "far",
+        "description": "Fetch",
+        "source": 'local http = require("http_client")\n'
+        "return { handler = function() return 1 end }",
+        "modules": ["http_client"],
+        "hosts": ["http://example.com/*"],
+    }
+    script = [Call("create_tool", far), Call("load_tool", {"id": "app.generated:far"}), "Made."]
+    _, out, _ = talk(script, ["make it", "/tools", "/tool far"])
+    assert "\n+!far " in out
+    assert "\n  ! may have an effect outside" in out
+    assert "  effects   effect: may have an effect outside" in out
 
 
 def test_tool_shows_source_versions_and_uses():

@@ -1,7 +1,7 @@
 """What an agent may do: its actor and its scope.
 
 An agent's scope is the policies and groups its entry names under `security`, the standing
-grants in `app.grants`, and the hosts given on the command line. What these leave
+grants in `app.grants` (of its user), and the hosts given on the command line. What these leave
 undefined is a question to a person (`tools.approve`). Source: DESIGN 6.
 """
 
@@ -13,12 +13,12 @@ from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.actor import Actor
 from micro_agi.security.hosts import allow_policies, url_patterns
 from micro_agi.security.policy import Policy, Scope, parse_policy
-from micro_agi.tools.approve import GRANTS
+from micro_agi.security.tenancy import GRANTS, own
 
 
-def agent_actor(spec: AgentSpec) -> Actor:
-    """Return the actor that an agent always runs as."""
-    return Actor(f"agent:{spec.id}")
+def agent_actor(spec: AgentSpec, user: str = "") -> Actor:
+    """Return the actor that an agent always runs as; its meta names the user it works for."""
+    return Actor(f"agent:{spec.id}", {"user": user} if user else {})
 
 
 def agent_scope(registry: Registry, spec: AgentSpec, *, allow_hosts: Sequence[str]) -> Scope:
@@ -31,15 +31,15 @@ def agent_scope(registry: Registry, spec: AgentSpec, *, allow_hosts: Sequence[st
     policies = [parse_policy(p, snapshot.get(p).data) for p in spec.policies]
     for group in spec.groups:
         policies += registry.named_scope(group).policies
-    policies += _grants(snapshot)
+    policies += _grants(snapshot, registry.user or "")
     policies += command_line_policies(allow_hosts)
     return Scope().plus(policies)
 
 
-def _grants(snapshot: Snapshot) -> list[Policy]:
+def _grants(snapshot: Snapshot, user: str) -> list[Policy]:
     return [
         parse_policy(e.id, e.data)
-        for e in snapshot.namespace(GRANTS)
+        for e in snapshot.namespace(own(GRANTS, user))
         if e.kind == "security.policy"
     ]
 

@@ -307,7 +307,8 @@ class AgentContext:
         version = parts.registry.version
         if known is None or known[0] != version or known[1] is not spec:
             scope = agent_scope(parts.registry, spec, allow_hosts=parts.allow_hosts)
-            context = self._acting(agent_actor(spec), scope, agent=spec.id)
+            user = parts.registry.user or ""
+            context = self._acting(agent_actor(spec, user), scope, agent=spec.id)
             known = self._authority = (version, spec, context)
         return known[2]
 
@@ -315,7 +316,8 @@ class AgentContext:
         """Return a context for an actor, within that of the call this one acts for."""
         if self._on_behalf_of is not None:
             return self._on_behalf_of.delegated(actor, scope, agent=agent)
-        return CallContext(actor=actor, scope=scope, agent=agent)
+        user = self._parts.registry.user or ""
+        return CallContext(actor=actor, scope=scope, agent=agent, user=user)
 
     def _drop(self) -> "AgentContext":
         self._dropped = self._runner or self._dropped

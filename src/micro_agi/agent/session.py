@@ -39,6 +39,8 @@ class SessionParts:
     compressor: Compressor
     new_agent: NewAgent
     limits: TurnLimits
+    watch: Callable[[str, AnyEvent], None] | None = None
+    """Gets every committed event with the session's id; for spans."""
 
 
 class Session:
@@ -247,6 +249,7 @@ class Session:
             actor=authority.actor,
             scope=authority.scope,
             agent=spec.id,
+            user=authority.user,
             session=self.id,
             turn=number,
             fence=self._journal.fence,
@@ -292,6 +295,9 @@ class Session:
         outcomes that nothing but the next step builds on, since a commit is what costs.
         """
         events = [self._journal.redactor.event(event) for event in events]
+        if (watch := self._parts.watch) is not None:
+            for event in events:
+                watch(self.id, event)
         if later:
             for event in events:
                 self.conversation.apply(event)

@@ -9,10 +9,11 @@ from micro_agi.commands.output import count, table
 from micro_agi.commands.registry_write import report
 from micro_agi.errors import EntryNotFound
 from micro_agi.registry.entry import Entry
+from micro_agi.registry.scopes import STATIC
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.security.context import root_context
 from micro_agi.security.policy import parse_policy
-from micro_agi.tools.approve import GRANTS, verb
+from micro_agi.security.tenancy import GRANTS, is_grants
+from micro_agi.tools.approve import verb
 from micro_agi.values import nearest
 
 
@@ -20,7 +21,7 @@ async def list_grants(invocation: Invocation) -> int:
     """List what was allowed always."""
     async with open_runtime(invocation) as rt:
         snapshot = rt.registry.snapshot()
-        grants = [_facts(snapshot, entry) for entry in snapshot.namespace(GRANTS)]
+        grants = [_facts(snapshot, entry) for entry in _grants(snapshot)]
     if invocation.as_json:
         invocation.say_json(grants)
     elif not grants:
@@ -32,6 +33,11 @@ async def list_grants(invocation: Invocation) -> int:
         ]
         invocation.say(table(("GRANT", "STATE", "WHAT"), rows, width=invocation.width))
     return 0
+
+
+def _grants(snapshot: Snapshot) -> list[Entry]:
+    """Return the grants that can be seen: one user's, or everybody's."""
+    return [e for e in snapshot.find({"kind": STATIC}) if is_grants(e.namespace)]
 
 
 def _facts(snapshot: Snapshot, entry: Entry) -> dict[str, Any]:
@@ -63,12 +69,12 @@ async def revoke(invocation: Invocation) -> int:
     """Delete one grant, those of one tool, or all; the tool will be asked about again."""
     name = invocation.args.name
     async with open_runtime(invocation) as rt:
-        grants = rt.registry.snapshot().namespace(GRANTS)
+        grants = _grants(rt.registry.snapshot())
         chosen = _chosen(grants, name)
         changes = rt.registry.snapshot().changes()
         for entry in chosen:
             changes.delete(entry.id)
-        version = await changes.apply(root_context(), reason=f"grants revoke {name}")
+        version = await changes.apply(rt.root(), reason=f"grants revoke {name}")
     if invocation.as_json:
         return report(invocation, version)
     invocation.say(f"revoked {count(len(chosen), 'grant')} ({version})")

@@ -17,11 +17,11 @@ from micro_agi.commands.output import count
 from micro_agi.commands.versions import change_lines, version_json
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.registry.changes import Changes
-from micro_agi.registry.door import BUILT_IN, GRANTS
+from micro_agi.registry.door import BUILT_IN
 from micro_agi.registry.entry import Entry, from_dict
 from micro_agi.registry.history import Version
 from micro_agi.registry.yaml import Document
-from micro_agi.security.context import root_context
+from micro_agi.security.tenancy import is_persons
 from micro_agi.values import nearest
 
 FORMAT = "micro-agi/entries/1"
@@ -45,7 +45,7 @@ async def rollback(invocation: Invocation) -> int:
         _preview(invocation, lines)
         invocation.confirm(f"Restore {count(len(lines), 'entry', 'entries')} as at v{to}?")
         version = await rt.registry.rollback(
-            entry_id, to=to, context=root_context(), reason=invocation.args.reason
+            entry_id, to=to, context=rt.root(), reason=invocation.args.reason
         )
     return report(invocation, version)
 
@@ -60,6 +60,10 @@ def restorable(rt: Runtime, entry_id: str) -> None:
         raise snapshot.not_found(entry_id)
 
 
+def _namespace_stays(namespace: str) -> bool:
+    return namespace == BUILT_IN or is_persons(namespace)
+
+
 def _differences(rt: Runtime, to: int, entry_id: str | None) -> Iterator[str]:
     """Yield what going back to version `to` will do: `+ id`, `~ id`, `- id`."""
     then = {e.id: e for e in rt.registry.history.entries_at(to)}
@@ -69,7 +73,7 @@ def _differences(rt: Runtime, to: int, entry_id: str | None) -> Iterator[str]:
         kept = any(
             e and e.kind.startswith(("security.", "function.native")) for e in (before, after)
         )
-        if entry_id is None and (kept or each.partition(":")[0] in (BUILT_IN, GRANTS)):
+        if entry_id is None and (kept or _namespace_stays(each.partition(":")[0])):
             continue  # a rollback of everything leaves these as they are
         if before is None and after is not None:
             yield f"+ {each}"
@@ -106,7 +110,7 @@ async def apply(invocation: Invocation) -> int:
         changes = rt.registry.snapshot().changes()
         expected = _read_changes(document, changes)
         reason = invocation.args.reason or f"registry apply {shown_name(file)}"
-        version = await changes.apply(root_context(), reason=reason, expected=expected)
+        version = await changes.apply(rt.root(), reason=reason, expected=expected)
     return report(invocation, version)
 
 
@@ -206,7 +210,7 @@ async def import_entries(invocation: Invocation) -> int:
             f"Write {count(len(lines), 'entry', 'entries')} from {shown_name(file)}?"
         )
         reason = invocation.args.reason or f"registry import {shown_name(file)}"
-        version = await changes.apply(root_context(), reason=reason)
+        version = await changes.apply(rt.root(), reason=reason)
     return report(invocation, version)
 
 

@@ -8,6 +8,7 @@ import msgspec
 from micro_agi.commands.invocation import Invocation, write_output
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import count, facts, moment, table
+from micro_agi.commands.session_cost import show_cost
 from micro_agi.messages import (
     AnyEvent,
     StepFinished,
@@ -17,6 +18,7 @@ from micro_agi.messages import (
     TurnStarted,
 )
 from micro_agi.sessions.conversation import derive
+from micro_agi.sessions.cost import costs
 from micro_agi.sessions.journal import Recorded, SessionRow
 from micro_agi.terminal.ask import ask, ask_console
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
@@ -59,6 +61,8 @@ async def show(invocation: Invocation) -> int:
     async with open_runtime(invocation) as rt:
         row = await rt.journal.find(invocation.args.id)
         recorded = await rt.journal.read(row.id)
+    if invocation.args.cost:
+        return show_cost(invocation, costs(recorded))
     if invocation.as_json:
         invocation.say_json([_event_json(r) for r in recorded])
         return 0

@@ -11,15 +11,16 @@ from micro_agi.commands.tool_read import first_sentence
 from micro_agi.commands.tool_write import say_created
 from micro_agi.errors import InputInvalid
 from micro_agi.registry.entry import Entry
-from micro_agi.security.context import root_context
-from micro_agi.tools.create import NAMESPACE, parse_draft, tests_of
+from micro_agi.security.tenancy import is_generated
+from micro_agi.tools.create import parse_draft, tests_of
 from micro_agi.tools.skill_folder import files_of, folder_name, is_skill, read_folder
 
 
 async def list_skills(invocation: Invocation) -> int:
     """List the skills that agents wrote or a person imported."""
     async with open_runtime(invocation) as rt:
-        found = [e for e in rt.registry.snapshot().find({".ns": NAMESPACE}) if is_skill(e)]
+        tools = rt.registry.snapshot().find({"meta.type": "tool"})
+        found = [e for e in tools if is_generated(e.namespace) and is_skill(e)]
         rows = [
             (e.name, str(e.data["method"]), f"v{e.revision}", tests_text(rt, e) or "-", _about(e))
             for e in found
@@ -64,7 +65,7 @@ async def promote(invocation: Invocation) -> int:
     )
     reason = f"skill promote {shown_name(args.file)}#{args.function}"
     async with open_runtime(invocation) as rt:
-        say_created(invocation, await rt.gate.create(draft, root_context(reason=reason)))
+        say_created(invocation, await rt.gate.create(draft, rt.root(reason=reason)))
     return 0
 
 
@@ -100,6 +101,6 @@ async def import_folder(invocation: Invocation) -> int:
     folder = Path(invocation.args.folder)
     draft = parse_draft(read_folder(folder))
     async with open_runtime(invocation) as rt:
-        context = root_context(reason=f"skill import {draft.name}")
+        context = rt.root(reason=f"skill import {draft.name}")
         say_created(invocation, await rt.gate.create(draft, context))
     return 0

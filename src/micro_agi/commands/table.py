@@ -479,7 +479,14 @@ COMMANDS = (
                 name="show",
                 help="show a conversation",
                 run="session:show",
-                arguments=(_arg("id", metavar="ID", help="as listed"),),
+                arguments=(
+                    _arg("id", metavar="ID", help="as listed"),
+                    _arg(
+                        "--cost",
+                        action="store_true",
+                        help="what each model and tool took instead: time, tokens, money",
+                    ),
+                ),
             ),
             Command(
                 name="resume",
@@ -569,6 +576,12 @@ GLOBAL = (
     _arg("--base-url", metavar="URL", help="an OpenAI-compatible server, with /v1"),
     _arg("--agent", metavar="ID", help="agent to talk to"),
     _arg("--session", metavar="ID", help="session to go on with"),
+    _arg(
+        "--user",
+        metavar="NAME",
+        dest="user",
+        help="whose sessions, tools and grants; for several users of one home",
+    ),
     _arg(
         "--allow-host",
         metavar="PATTERN",

@@ -4,7 +4,8 @@ from micro_agi.app import Runtime
 from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.tools.create import NAMESPACE, tests_of
+from micro_agi.security.tenancy import GENERATED, is_generated, own
+from micro_agi.tools.create import tests_of
 from micro_agi.tools.resolve import visible_name
 from micro_agi.values import nearest
 
@@ -49,7 +50,7 @@ def tool_id(rt: Runtime, name: str) -> str:
     try:
         return find_tool(rt.registry.snapshot(), name).id
     except EntryNotFound:
-        entry_id = name if ":" in name else f"{NAMESPACE}:{name}"
+        entry_id = name if ":" in name else f"{own(GENERATED, rt.settings.user)}:{name}"
         if rt.registry.history.of_entry(entry_id):
             return entry_id
         raise
@@ -62,9 +63,9 @@ def disabled_tools(rt: Runtime) -> list[str]:
         change.entry_id
         for version in rt.registry.history.versions()
         for change in version.operations
-        if change.entry_id.startswith(f"{NAMESPACE}:")
+        if is_generated(change.entry_id.partition(":")[0])
     }
-    return sorted(written - {e.id for e in snapshot.namespace(NAMESPACE)})
+    return sorted(entry_id for entry_id in written if entry_id not in snapshot)
 
 
 def tests_text(rt: Runtime, entry: Entry) -> str:

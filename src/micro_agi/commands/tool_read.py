@@ -13,7 +13,8 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import EntryRevision
 from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.create import tests_of
-from micro_agi.tools.functions import imports_of, modules_of
+from micro_agi.tools.effects import MEANING, EffectClass, effect_class, modules_of
+from micro_agi.tools.functions import imports_of
 from micro_agi.tools.resolve import tool_spec, visible_name
 from micro_agi.values import canonical_json
 
@@ -31,6 +32,7 @@ async def list_tools(invocation: Invocation) -> int:
                     "id": e.id,
                     "version": e.revision,
                     "tests": len(tests_of(e)),
+                    "effects": effects_of(rt, e),
                     "description": _about(e),
                     "hash": e.hash,
                 }
@@ -41,7 +43,9 @@ async def list_tools(invocation: Invocation) -> int:
     if not rows:
         invocation.say("No tools yet. Ask the agent for something it cannot do: `micro-agi`")
     else:
-        invocation.say(table(("TOOL", "VERSION", "TESTS", "ABOUT"), rows, width=invocation.width))
+        invocation.say(
+            table(("TOOL", "VERSION", "TESTS", "EFFECTS", "ABOUT"), rows, width=invocation.width)
+        )
     if gone:
         invocation.note(
             f"{count(len(gone), 'disabled tool')}: {', '.join(gone)}; "
@@ -50,11 +54,17 @@ async def list_tools(invocation: Invocation) -> int:
     return 0
 
 
-def _row(rt: Runtime, entry: Entry) -> tuple[str, str, str, str]:
+def effects_of(rt: Runtime, entry: Entry) -> EffectClass:
+    """Return the class of a tool's effects."""
+    return effect_class(entry, operators=rt.registry.is_operators(entry.namespace))
+
+
+def _row(rt: Runtime, entry: Entry) -> tuple[str, ...]:
     name = visible_name(entry)
     shown = entry.id if name == entry.name else f"{entry.id} as {name}"
     version = f"v{entry.revision}" if entry.revision is not None else ""
-    return shown, version, tests_text(rt, entry) or "-", first_sentence(_about(entry))
+    tests = tests_text(rt, entry) or "-"
+    return shown, version, tests, effects_of(rt, entry), first_sentence(_about(entry))
 
 
 def first_sentence(text: str) -> str:
@@ -74,9 +84,12 @@ async def show(invocation: Invocation) -> int:
         if entry.revision is not None:
             version = rt.registry.history.version(entry.revision)
         tests = tests_text(rt, entry)
+        effects = effects_of(rt, entry)
     if invocation.as_json:
         written = version_json(version) if version else None
-        invocation.say_json({**entry.as_dict(), "hash": entry.hash, "version": written})
+        invocation.say_json(
+            {**entry.as_dict(), "hash": entry.hash, "effects": effects, "version": written}
+        )
         return 0
     spec = tool_spec(entry)
     made = ""
@@ -92,6 +105,7 @@ async def show(invocation: Invocation) -> int:
         ("hosts", ", ".join(declared_hosts(entry))),
         ("imports", ", ".join(f"{name} = {target}" for name, target in imports_of(entry).items())),
         ("tests", tests),
+        ("effects", f"{effects}: {MEANING[effects]}"),
         ("written", made),
         ("session", version.session if version else ""),
         ("reason", version.reason if version else ""),

@@ -12,8 +12,8 @@ from micro_agi.commands.tool_names import find_tool, tool_id, tools
 from micro_agi.commands.versions import revisions
 from micro_agi.errors import DraftRefused, InputInvalid
 from micro_agi.registry.entry import Entry
-from micro_agi.security.context import root_context
-from micro_agi.tools.create import NAMESPACE, Created, parse_draft, tests_of
+from micro_agi.security.tenancy import GENERATED
+from micro_agi.tools.create import Created, parse_draft, tests_of
 from micro_agi.tools.resolve import visible_name
 
 
@@ -43,7 +43,7 @@ async def _failures(rt: Runtime, entry: Entry) -> list[str]:
     if not tests:
         return []
     unit = rt.functions.unit(entry, rt.registry.snapshot())
-    return await rt.gate.run_tests(unit, tests, root_context())
+    return await rt.gate.run_tests(unit, tests, rt.root())
 
 
 def _say_result(invocation: Invocation, entry: Entry, failures: list[str]) -> None:
@@ -78,7 +78,7 @@ async def rollback(invocation: Invocation) -> int:
         invocation.note(change)
         invocation.confirm(f"Restore `{entry_id}` as at v{to}?")
         reason = invocation.args.reason or f"tool rollback to v{to}"
-        version = await rt.registry.rollback(entry_id, to=to, context=root_context(), reason=reason)
+        version = await rt.registry.rollback(entry_id, to=to, context=rt.root(), reason=reason)
     return report(invocation, version)
 
 
@@ -95,7 +95,7 @@ async def disable(invocation: Invocation) -> int:
         changes = rt.registry.snapshot().changes()
         changes.delete(entry.id)
         version = await changes.apply(
-            root_context(),
+            rt.root(),
             reason=invocation.args.reason or "tool disable",
             expected={entry.id: entry.revision},
         )
@@ -116,7 +116,7 @@ async def create(invocation: Invocation) -> int:
     try:
         draft = parse_draft(value)
         async with open_runtime(invocation) as rt:
-            context = root_context(reason=f"tool create {shown}")
+            context = rt.root(reason=f"tool create {shown}")
             created = await rt.gate.create(draft, context)
     except DraftRefused as error:
         raise DraftRefused(
@@ -135,7 +135,9 @@ def _lines_of_file(text: str, shown: str, first: int) -> str:
     """
     if not first:
         return text
-    at_place = re.sub(rf"{NAMESPACE}:\w+:(\d+)", lambda m: f"{shown}:{int(m[1]) + first - 1}", text)
+    at_place = re.sub(
+        rf"{GENERATED}[.\w]*:\w+:(\d+)", lambda m: f"{shown}:{int(m[1]) + first - 1}", text
+    )
     return re.sub(r"\bline (\d+):", lambda m: f"line {int(m[1]) + first - 1}:", at_place)
 
 

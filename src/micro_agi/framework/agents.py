@@ -34,6 +34,7 @@ from micro_agi.llm.request import ModelEvent
 from micro_agi.llm.usage import UsageRecord
 from micro_agi.messages import ToolCall, Warned
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.snapshot import Snapshot
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.sandbox.host.process import Mailboxes
 from micro_agi.security.context import CallContext
@@ -239,26 +240,31 @@ class _Agents:
             raise InputInvalid("Tool ID is required or tool is not allowed", where="agents.tool")
         if call.context.evaluate("registry.get", wanted).answer == "deny":
             raise InputInvalid("Tool ID is required or tool is not allowed", where=wanted)
-        return self._tool(wanted)
+        return self._tool(self._seen(call), wanted)
 
     async def tools(self, call: HostCall) -> Any:
         """`tools(filter)` → all tools that may be read, by name; `namespace` narrows it."""
         wanted = as_object(call.argument(0)).get("namespace")
         criteria = {"meta.type": "tool"} | ({".ns": wanted} if isinstance(wanted, str) else {})
         found: dict[str, dict[str, Any]] = {}
-        for entry in self._door.registry.snapshot().find(criteria):
+        snapshot = self._seen(call)
+        for entry in snapshot.find(criteria):
             readable = call.context.evaluate("registry.get", entry.id).answer != "deny"
             if readable and entry.kind.startswith("function."):
                 try:
-                    tool = self._tool(entry.id)
+                    tool = self._tool(snapshot, entry.id)
                 except MicroAgiError:
                     # A broken tool is left out of listings; asked for by id it says why.
                     continue
                 found.setdefault(tool["name"], tool)
         return [found[name] for name in sorted(found)]
 
-    def _tool(self, entry_id: str) -> dict[str, Any]:
-        entry = self._door.registry.snapshot().get(entry_id)
+    def _seen(self, call: HostCall) -> Snapshot:
+        """Return what the user of a call may know."""
+        return self._door.registry.snapshot().seen_by(call.context.sees)
+
+    def _tool(self, snapshot: Snapshot, entry_id: str) -> dict[str, Any]:
+        entry = snapshot.get(entry_id)
         spec = tool_spec(entry)
         hidden = (
             *("input_schema", "llm_description", "llm_alias", "title", "description", "comment"),
@@ -279,7 +285,7 @@ class _Agents:
         prompt, wanted, model = (call.argument(n) for n in range(3))
         wanted = wanted if isinstance(wanted, str) else ""
         name = model if isinstance(model, str) and model else SELECTOR_MODEL
-        agents = Discovery(self._door.registry.snapshot()).agents(of_class=wanted)
+        agents = Discovery(self._seen(call)).agents(of_class=wanted)
         card = await self._door.llm.choose(name)
         call.context.forbid_denied("llm.generate", card.name)
         chosen = await select_agent(

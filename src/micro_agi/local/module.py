@@ -4,7 +4,7 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 `local_tools`, an entry below `bundled/local/src/`, and its id in the agent's list.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from micro_agi.local.changes import Changes
@@ -15,7 +15,7 @@ from micro_agi.local.list_files import list_files
 from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.project.tool import project_prompt, project_tool
 from micro_agi.local.promote_skill import Door, promote_skill
-from micro_agi.local.pyexe import Sessions, pyexe
+from micro_agi.local.pyexe import Sessions, Shown, pyexe
 from micro_agi.local.read_file import read_file
 from micro_agi.local.search_files import search_files
 from micro_agi.local.shell import shell
@@ -39,8 +39,7 @@ class LocalParts:
     client: Client
     sessions: Sessions
     gate: Door
-    shown: Callable[[str], Awaitable[str]]
-    """Shortens a long text for a model, and keeps all of it."""
+    shown: Shown
     clock: Callable[[], float]
     """Seconds since 1970."""
 

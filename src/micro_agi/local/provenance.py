@@ -1,8 +1,8 @@
 """Whose data a call works with, and where what it stores comes from.
 
-Both are read from the call's context: the operator puts `tenant` into it (a server, one
-for each of its users; an agent's entry, one of its own), and no argument of a model can
-name another. A person at their own machine is the tenant "".
+Both are read from the call's context, and no argument of a model can name another: the
+user that the call is for, and the `tenant` that the operator put into its values (an agent's
+entry, one of its own). A person at their own machine is the tenant "".
 """
 
 from datetime import UTC, datetime
@@ -25,7 +25,10 @@ def tenant_of(context: CallContext) -> str:
         raise ArgumentsInvalid(
             f"`{TENANT}` of the context is no text", where=context.where, fix="give a name"
         )
-    return tenant
+    # No tenant that somebody gives is a user's: `@` comes from here alone.
+    if context.user:
+        return f"@{context.user}/{tenant}"
+    return tenant if not tenant.startswith("@") else f"@/{tenant}"
 
 
 def origin_of(context: CallContext) -> Origin:

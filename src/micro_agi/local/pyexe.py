@@ -4,14 +4,13 @@ What is lost is said: in the result of the call that lost it, and once more in t
 of the session that takes its place. A cell that fails is a failed call, with its traceback
 and what it had printed.
 
-Source: spec/local-agent.md 7.4; DESIGN 7; decision 0042.
+Source: spec/local-agent.md 7.4; DESIGN 7; decision 0044.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.provenance import tenant_of
@@ -33,7 +32,13 @@ MOST_REMEMBERED = 1000
 CODE_CHARACTERS = 1_000_000
 REASON_CHARACTERS = 2_000
 
-Shown = Callable[[str], Awaitable[str]]
+
+class Shown(Protocol):
+    """Shortens a long text for a model, and keeps all of it for calls of the same user."""
+
+    async def __call__(self, text: str, *, user: str) -> str:
+        """Return the text, or its two ends around a handle."""
+        ...
 
 
 class Pyexe(Arguments, frozen=True):
@@ -58,11 +63,11 @@ class Sessions:
     def __init__(self, workspace: Path, *, limits: SessionLimits | None = None) -> None:
         self._workspace = workspace
         self._limits = limits
-        self._held: dict[tuple[str, str, str], Held] = {}
+        self._held: dict[tuple[str, ...], Held] = {}
 
     def of(self, context: CallContext) -> Held:
         """Return what belongs to a caller: nobody else sees its variables."""
-        key = (tenant_of(context), context.session, context.agent)
+        key = (context.user, tenant_of(context), context.session, context.agent)
         # Of conversations that are long over, nothing is left to be told.
         over = [k for k, h in self._held.items() if h.session is None and not h.lock.locked()]
         for old in over[: max(0, len(self._held) - MOST_REMEMBERED)]:
@@ -143,20 +148,23 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
             finally:
                 if not session.alive:
                     held.lost = f"variables are gone, because {session.over}"
-        return await _told(cell, news, wanted, shown)
+        failed = bool(cell.failure) or cell.interrupted or bool(cell.ended)
+        # Of a cell that worked, the whole result is shortened where all results are.
+        printed = await shown(cell.output, user=context.user) if failed else ""
+        return _told(cell, news, wanted, printed)
 
     return LocalTool(run=run, needs=needs)
 
 
-async def _told(cell: Cell, news: str, wanted: Pyexe, shown: Shown) -> str:
+def _told(cell: Cell, news: str, wanted: Pyexe, printed: str) -> str:
     """Return what the model reads of a cell that worked.
 
     Raises: ToolFailed for one that did not; LimitReached for one that was stopped.
     """
     if cell.ended and not cell.exited:
-        raise await _lost(cell, wanted, shown)
+        raise _lost(cell, wanted, printed)
     if cell.interrupted or cell.failure:
-        raise await _failed(cell, news, wanted, shown)
+        raise _failed(cell, news, wanted, printed)
     parts = [f"({news})"] if news else []
     if cell.output:
         parts.append(cell.output.rstrip("\n"))
@@ -170,9 +178,9 @@ async def _told(cell: Cell, news: str, wanted: Pyexe, shown: Shown) -> str:
     return "\n".join(parts)
 
 
-async def _failed(cell: Cell, news: str, wanted: Pyexe, shown: Shown) -> ToolFailed:
+def _failed(cell: Cell, news: str, wanted: Pyexe, printed: str) -> ToolFailed:
     failure = cell.failure
-    details = {"traceback": failure.get("traceback", ""), "printed": await shown(cell.output)}
+    details = {"traceback": failure.get("traceback", ""), "printed": printed}
     where = str(failure.get("where", TOOL))
     started = f" ({news})" if news else ""
     if cell.interrupted:
@@ -185,11 +193,11 @@ async def _failed(cell: Cell, news: str, wanted: Pyexe, shown: Shown) -> ToolFai
     return tool_failed(facts, what=text + started, where=where, fix=fix)
 
 
-async def _lost(cell: Cell, wanted: Pyexe, shown: Shown) -> ToolFailed:
+def _lost(cell: Cell, wanted: Pyexe, printed: str) -> ToolFailed:
     stopped = f"stopped after {wanted.timeout_s:g} s: " if cell.interrupted else ""
     what = f"{stopped}{cell.ended}; the session is lost, with its variables"
     fix = "the next call starts a new session: set up again what you need"
-    details = {"printed": await shown(cell.output)}
+    details = {"printed": printed}
     if cell.interrupted:
         return limit_reached(what, where=TOOL, fix=fix, details=details)
     facts = LuaFacts(kind="Internal", message=what, details=details)

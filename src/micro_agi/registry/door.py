@@ -21,15 +21,14 @@ from micro_agi.registry.changes import Operation
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.index import alias_key, alias_of
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.security import tenancy
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope, denial
 
 BUILT_IN = "system"
 """Namespace of what the runtime itself provides: nobody writes there at run time."""
-GRANTS = "app.grants"
-"""Namespace of the answers "always" that a person gave."""
-RESERVED = (BUILT_IN, GRANTS, "local", "wippy")
-"""The operator's in every app; so is everything below `wippy.`."""
+RESERVED = (BUILT_IN, "local", "wippy")
+"""The operator's in every app; so is everything below `wippy.`, and users' grants and policies."""
 
 TOOL_KINDS = ("function.lua", "function.python")
 TOOL_META = (*("type", "title", "comment", "input_schema", "llm_alias", "llm_description", "tags"),)
@@ -50,7 +49,10 @@ class Doorkeeper:
     def is_operators(self, namespace: str) -> bool:
         """Whether what stands in `namespace` was written by the operator."""
         return (
-            namespace in self.namespaces or namespace in RESERVED or namespace.startswith("wippy.")
+            namespace in self.namespaces
+            or namespace in RESERVED
+            or namespace.startswith("wippy.")
+            or tenancy.is_persons(namespace)
         )
 
     def check(self, operation: Operation, snapshot: Snapshot, context: CallContext) -> None:
@@ -63,6 +65,8 @@ class Doorkeeper:
             raise _refusal(operation, "a draft that is being tried changes nothing", "trial")
         if entry_id.partition(":")[0] == BUILT_IN:
             raise _refusal(operation, "it belongs to the runtime", f"namespace `{BUILT_IN}`")
+        if not tenancy.visible(entry_id.partition(":")[0], context.sees):
+            raise _others(operation, context)
         if context.root:
             return
         for actor, own in context.chain:
@@ -72,6 +76,10 @@ class Doorkeeper:
                 if verdict.answer == "deny":
                     raise denial(verdict, operation.action, entry_id)
         self._check_id(operation)
+        if context.user and entry_id.partition(":")[0] != tenancy.own(
+            tenancy.GENERATED, context.user
+        ):
+            raise _others(operation, context)
         old = snapshot.get(entry_id) if entry_id in snapshot else None
         for entry in (old, operation.entry):
             if entry is not None:
@@ -91,7 +99,7 @@ class Doorkeeper:
         """
         for operation in operations:
             if operation.entry is not None and not context.root:
-                _check_alias(operation, operation.entry, after)
+                _check_alias(operation, operation.entry, after.seen_by(context.sees))
 
     def _check_id(self, operation: Operation) -> None:
         namespace, _, name = operation.entry_id.partition(":")
@@ -157,6 +165,16 @@ def _check_alias(operation: Operation, entry: Entry, snapshot: Snapshot) -> None
             f"{entry.id} at meta.llm_alias",
             "choose another name",
         )
+
+
+def _others(operation: Operation, context: CallContext) -> PolicyDenied:
+    own = tenancy.own(tenancy.GENERATED, context.user)
+    return _refusal(
+        operation,
+        "its namespace is not this user's",
+        f"user {context.user or 'none'}",
+        f"write to `{own}`",
+    )
 
 
 def _refusal(operation: Operation, why: str, where: str, fix: str = "") -> PolicyDenied:

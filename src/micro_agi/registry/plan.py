@@ -16,6 +16,7 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import Change
 from micro_agi.registry.index import UNIQUE, keys_of, needs
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.security.tenancy import is_owned, owner
 
 IMPORTABLE = ("library.lua", "function.lua", "function.python")
 PROVIDED = ("wippy.",)
@@ -70,10 +71,16 @@ def check_references(after: Snapshot, written: Mapping[str, Entry | None]) -> No
     """
     for entry in written.values():
         if entry is not None:
+            seen = _seen_from(after, entry)
             for needed in needs(entry):
-                _check_need(after, entry, needed)
+                _check_need(seen, entry, needed)
             _check_circle(after, entry)
             _check_unique(after, entry)
+
+
+def _seen_from(after: Snapshot, entry: Entry) -> Snapshot:
+    """Return what an entry may need: a user's entry nothing of another user's."""
+    return after.seen_by(owner(entry.namespace)) if is_owned(entry.namespace) else after
 
 
 def _check_expected(snapshot: Snapshot, expected: Mapping[str, int | None]) -> None:

@@ -20,7 +20,7 @@ from micro_agi.errors import EntryConflict, EntryInvalid
 from micro_agi.registry import kinds
 from micro_agi.registry.baseline import Reconciled, reconcile
 from micro_agi.registry.changes import Operation
-from micro_agi.registry.door import GRANTS, Doorkeeper
+from micro_agi.registry.door import Doorkeeper
 from micro_agi.registry.entry import Entry, decode
 from micro_agi.registry.history import History, Version, read_versions
 from micro_agi.registry.plan import Plan, check_references, plan
@@ -30,6 +30,7 @@ from micro_agi.registry.scopes import Scopes
 from micro_agi.registry.snapshot import Snapshot, build
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Policy, Scope
+from micro_agi.security.tenancy import GRANTS
 from micro_agi.store import leases
 from micro_agi.store.database import Database
 
@@ -43,7 +44,13 @@ REASON_CHARS = 1000
 
 
 class Registry:
-    """Entries and their versions in one state database. Made by `open`."""
+    """Entries and their versions in one state database. Made by `open`.
+
+    What one user may know of it is `seen.seen_by(registry, user)`.
+    """
+
+    user: str | None = None
+    """Whose view it is; None is the whole."""
 
     def __init__(
         self,
@@ -112,11 +119,11 @@ class Registry:
 
         Raises: EntryNotFound listing the nearest ids.
         """
-        return self._snapshot.get(entry_id)
+        return self.snapshot().get(entry_id)
 
     def find(self, criteria: Mapping[str, Any] | None = None) -> list[Entry]:
         """Return the entries that meet all criteria (`find.py`), ordered by id."""
-        return self._snapshot.find(criteria)
+        return self.snapshot().find(criteria)
 
     def snapshot_at(self, number: int) -> Snapshot:
         """Return what there was after version `number`, files included.
@@ -139,15 +146,15 @@ class Registry:
 
         Raises: EntryNotFound for a group that no policy belongs to.
         """
-        return self._scopes.named(self._snapshot, group)
+        return self._scopes.named(self._snapshot, group, self.user)
 
     def write_scope(self) -> Scope:
         """Return the policies that govern agents' writes: all groups called `agent_security`."""
-        return self._scopes.write_scope(self._snapshot)
+        return self._scopes.write_scope(self._snapshot, self.user or "")
 
     def policies(self) -> tuple[Policy, ...]:
         """Return all policies that count, ordered by id."""
-        return self._scopes.policies(self._snapshot)
+        return self._scopes.policies(self._snapshot, self.user)
 
     def subscribe(self, told: Callable[[Version], None]) -> Callable[[], None]:
         """Call `told` on the event loop after each new version; returns how to stop that."""
@@ -202,13 +209,13 @@ class Registry:
         await self.refresh()
         if entry_id is None:
             then = {e.id: e for e in self.history.entries_at(to)}
-            operations = restore_all(self._snapshot, then, mounted=self._mounted)
+            operations = restore_all(self.snapshot(), then, mounted=self._mounted)
         else:
             old = self.history.entry_at(entry_id, to)
-            operations = restore_one(self._snapshot, entry_id, old, mounted=self._mounted)
+            operations = restore_one(self.snapshot(), entry_id, old, mounted=self._mounted)
         if not operations:
             return self.history.version(self.version)
-        now = self._snapshot
+        now = self.snapshot()
         return await self.apply(
             operations,
             context,
@@ -281,7 +288,8 @@ class Registry:
     def _plan(self, request: "_Request") -> Plan:
         """Ask the door and work out the new state, against the snapshot of this moment."""
         snapshot = self._snapshot
-        keeper = Doorkeeper(self._namespaces, self._scopes.write_scope(snapshot))
+        write_scope = self._scopes.write_scope(snapshot, request.context.user)
+        keeper = Doorkeeper(self._namespaces, write_scope)
         for operation in request.operations:
             keeper.check(operation, snapshot, request.context)
             self._check_place(operation)

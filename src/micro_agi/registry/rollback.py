@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from micro_agi.errors import PolicyDenied
 from micro_agi.registry.changes import Operation
-from micro_agi.registry.door import BUILT_IN, GRANTS
+from micro_agi.registry.door import BUILT_IN
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.security.tenancy import is_persons
 
 
 def restore_all(
@@ -53,7 +54,8 @@ def _get(snapshot: Snapshot, entry_id: str) -> Entry | None:
 
 
 def _fixed(entry_id: str, entries: Iterable[Entry | None], mounted: Collection[str]) -> bool:
-    if entry_id.partition(":")[0] in (GRANTS, BUILT_IN) or entry_id in mounted:
+    namespace = entry_id.partition(":")[0]
+    if namespace == BUILT_IN or is_persons(namespace) or entry_id in mounted:
         return True
     return any(e and e.kind.startswith(("security.", "function.native")) for e in entries)
 

@@ -10,6 +10,7 @@ from micro_agi.errors import EntryNotFound
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Bucket, Snapshot
 from micro_agi.security.policy import Policy, Scope, parse_policy
+from micro_agi.security.tenancy import GRANTS, USERS, is_owned, own, visible
 from micro_agi.values import nearest
 
 WRITE_GROUP = "agent_security"
@@ -25,29 +26,38 @@ class Scopes:
         self._is_operators = is_operators
         self._parsed_from: tuple[Bucket, Bucket] | None = None
         self._policies: tuple[Policy, ...] = ()
-        self._write = Scope()
+        self._write: dict[str, list[Policy]] = {}
+        """Of the groups called `agent_security`: by their namespace those that count for one
+        user alone, under "" the others."""
 
-    def policies(self, snapshot: Snapshot) -> tuple[Policy, ...]:
-        """Return all policies that count, ordered by id."""
+    def policies(self, snapshot: Snapshot, user: str | None = None) -> tuple[Policy, ...]:
+        """Return the policies that count and that `user` may know, ordered by id."""
+        found = self._all(snapshot)
+        return found if user is None else tuple(p for p in found if visible(_namespace(p), user))
+
+    def _all(self, snapshot: Snapshot) -> tuple[Policy, ...]:
         buckets = (snapshot.bucket("kind", STATIC), snapshot.bucket("kind", EXPRESSION))
         known = self._parsed_from
         if known is None or buckets[0] is not known[0] or buckets[1] is not known[1]:
             entries = (*buckets[0].values(), *buckets[1].values())
             self._policies = tuple(self._parse(entries))
-            self._write = Scope(
-                tuple(p for p in self._policies if any(_name(g) == WRITE_GROUP for g in p.groups))
-            )
+            self._write = {}
+            for policy in self._policies:
+                if any(_name(g) == WRITE_GROUP for g in policy.groups):
+                    key = _namespace(policy) if is_owned(_namespace(policy)) else ""
+                    self._write.setdefault(key, []).append(policy)
             self._parsed_from = buckets
         return self._policies
 
-    def named(self, snapshot: Snapshot, group: str) -> Scope:
+    def named(self, snapshot: Snapshot, group: str, user: str | None = None) -> Scope:
         """Return the policies of one group, by its full id.
 
         Raises: EntryNotFound for a group that no policy belongs to.
         """
-        members = tuple(p for p in self.policies(snapshot) if group in p.groups)
+        policies = self.policies(snapshot, user)
+        members = tuple(p for p in policies if group in p.groups)
         if not members:
-            known = sorted({g for p in self._policies for g in p.groups})
+            known = sorted({g for p in policies for g in p.groups})
             near = nearest(group, known) or known
             raise EntryNotFound(
                 f"policy group not found: {group}",
@@ -56,10 +66,11 @@ class Scopes:
             )
         return Scope(members)
 
-    def write_scope(self, snapshot: Snapshot) -> Scope:
-        """Return the policies of all groups called `agent_security`."""
-        self.policies(snapshot)
-        return self._write
+    def write_scope(self, snapshot: Snapshot, user: str) -> Scope:
+        """Return the policies of all groups called `agent_security` that count for `user`."""
+        self._all(snapshot)
+        keys = ("", own(GRANTS, user), own(USERS, user))
+        return Scope(tuple(policy for key in keys for policy in self._write.get(key, ())))
 
     def _parse(self, entries: Iterable[Entry]) -> Iterable[Policy]:
         for entry in sorted(entries, key=lambda e: e.id):
@@ -70,6 +81,10 @@ class Scopes:
             # would open what it closes, so it denies without its condition.
             if entry.kind == STATIC or policy.effect == "deny":
                 yield policy
+
+
+def _namespace(policy: Policy) -> str:
+    return policy.id.partition(":")[0]
 
 
 def _name(group: str) -> str:

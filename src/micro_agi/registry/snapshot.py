@@ -14,6 +14,7 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.find import compile_filter
 from micro_agi.registry.index import keys_of
 from micro_agi.registry.persistent import PersistentMap
+from micro_agi.security import tenancy
 from micro_agi.values import nearest
 
 Bucket = PersistentMap[Entry]
@@ -23,9 +24,9 @@ _EMPTY: Bucket = PersistentMap()
 
 
 class Snapshot:
-    """All entries as of `version`."""
+    """All entries as of `version`, or those of them that one user may know (`seen_by`)."""
 
-    __slots__ = ("_door", "_entries", "_index", "_ordered", "version")
+    __slots__ = ("_door", "_entries", "_index", "_ordered", "_user", "version")
 
     def __init__(
         self,
@@ -33,22 +34,24 @@ class Snapshot:
         entries: Bucket,
         index: PersistentMap[Bucket],
         door: Door,
+        user: str | None = None,
     ) -> None:
         self.version = version
         """Number of the newest version in it."""
         self._entries = entries
         self._index = index
         self._door = door
+        self._user = user
         self._ordered: tuple[Entry, ...] | None = None
 
     def __repr__(self) -> str:
         return f"registry.Snapshot{{version=v{self.version}}}"
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) if self._user is None else len(self.entries())
 
     def __contains__(self, entry_id: str) -> bool:
-        return self._entries.get(entry_id) is not None
+        return self._get(entry_id) is not None
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
@@ -58,10 +61,33 @@ class Snapshot:
 
         Raises: EntryNotFound listing the nearest ids.
         """
-        entry = self._entries.get(entry_id)
+        entry = self._get(entry_id)
         if entry is None:
             raise self.not_found(entry_id)
         return entry
+
+    def seen_by(self, user: str | None) -> "Snapshot":
+        """Return what `user` may know of it: the operator's entries and the user's own.
+
+        None is the operator, who sees everything. Costs nothing but the object: the maps are
+        shared. A view never shows more than the snapshot it was made from.
+        """
+        if user is None or user == self._user:
+            return self
+        assert self._user is None, "the view of one user is asked for another's"
+        return Snapshot(self.version, self._entries, self._index, self._door, user)
+
+    def _get(self, entry_id: str) -> Entry | None:
+        entry = self._entries.get(entry_id)
+        if self._user is None or entry is None or self._shows(entry):
+            return entry
+        return None
+
+    def _shows(self, entry: Entry) -> bool:
+        return tenancy.visible(entry.namespace, self._user)
+
+    def _shown(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        return iter(entries) if self._user is None else filter(self._shows, entries)
 
     def find(self, criteria: Mapping[str, Any] | None = None) -> list[Entry]:
         """Return the entries that meet all criteria, ordered by id.
@@ -81,7 +107,7 @@ class Snapshot:
     def entries(self) -> tuple[Entry, ...]:
         """Return all entries, ordered by id."""
         if self._ordered is None:
-            self._ordered = tuple(sorted(self._entries.values(), key=_by_id))
+            self._ordered = tuple(sorted(self._shown(self._entries.values()), key=_by_id))
         return self._ordered
 
     def changes(self) -> Changes:
@@ -90,10 +116,13 @@ class Snapshot:
 
     def indexed(self, index: str, key: str) -> Iterator[Entry]:
         """Yield the entries that `index.keys_of` files under a key, in no order."""
-        return self.bucket(index, key).values()
+        return self._shown(self.bucket(index, key).values())
 
     def bucket(self, index: str, key: str) -> Bucket:
-        """Return the map behind `indexed`; the same object as long as none of it changed."""
+        """Return the map behind `indexed`; the same object as long as none of it changed.
+
+        It is the registry's own, whoever the snapshot is for.
+        """
         return self._index.get(f"{index} {key}") or _EMPTY
 
     def changed(
@@ -115,27 +144,27 @@ class Snapshot:
                     entry_id, entry if key in after else None
                 )
                 index = index.changed(key, bucket if len(bucket) else None)
-        return Snapshot(version, kept, index, door or self._door)
+        return Snapshot(version, kept, index, door or self._door, self._user)
 
     def not_found(self, entry_id: str) -> EntryNotFound:
         """Build the error for a missing id; looks for similar ones in its namespace first."""
         namespace = entry_id.partition(":")[0]
         same = [e.id for e in self.indexed("namespace", namespace)][:2000]
         near = nearest(entry_id, same)
-        if not near and len(self) <= 2000:  # comparing takes time: not among 100,000
-            near = nearest(entry_id, [e.id for e in self._entries.values()])
+        if not near and len(self._entries) <= 2000:  # comparing takes time: not among 100,000
+            near = nearest(entry_id, [e.id for e in self.entries()])
         fix = f"did you mean: {', '.join(near)}" if near else "`micro-agi registry list`"
         return EntryNotFound(f"entry not found: {entry_id}", where=entry_id, fix=fix)
 
     def _candidates(self, equal: Mapping[str, str]) -> Iterable[Entry]:
         """Return the smallest known set that holds every entry with these exact values."""
         if "id" in equal:
-            entry = self._entries.get(equal["id"])
+            entry = self._get(equal["id"])
             return [entry] if entry else []
         buckets = [self.bucket(name.removeprefix("meta."), key) for name, key in equal.items()]
         if not buckets:
-            return self._entries.values()
-        return min(buckets, key=len).values()
+            return self._shown(self._entries.values())
+        return self._shown(min(buckets, key=len).values())
 
 
 def build(version: int, entries: Iterable[Entry], door: Door) -> Snapshot:

@@ -233,7 +233,9 @@ class Pool:
     async def _in_a_worker(self, request: Request, frame: Frame, *, keep_bytes: bool) -> Any:
         alone = frame.unit.hash if self._language.one_unit else ""
         # A plain tuple equals a `Tenant`, and is made in a tenth of the time.
-        tenant = (frame.context.session, frame.unit.privileged, alone)
+        context = frame.context
+        # Calls outside of sessions have a user at most; a user's sessions have it in their ids.
+        tenant = (context.session or f"{context.user}/", frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
             server = self._server

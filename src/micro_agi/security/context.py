@@ -41,10 +41,14 @@ class CallContext:
     """A person at the command line, or the embedder: every door opens."""
     agent: str = ""
     """Id of the agent entry whose turn this is, or ""."""
+    user: str = ""
+    """For whom it happens, where a program works for several users; "" without users."""
     session: str = ""
     turn: int = 0
     call_id: str = ""
     """The model's id of the tool call in flight, or ""."""
+    idempotency_key: str = ""
+    """Under which a call of an idempotent tool runs, however often; "" for other calls."""
     fence: int = 0
     """Token of the session's lease: once another process has taken the session over, what
     this call would write is refused. 0 outside sessions."""
@@ -69,10 +73,13 @@ class CallContext:
     def narrowed(self, **changes: Any) -> "CallContext":
         """Return a copy with some fields replaced; `root` can only be given up.
 
-        Raises: PolicyDenied for a call that would become root, or leave the trial it is in.
+        Raises: PolicyDenied for a call that would become root or another user's, or leave
+        the trial it is in.
         """
         if changes.get("root") and not self.root:
             raise PolicyDenied("a call cannot become root", where=self.where)
+        if changes.get("user", self.user) != self.user and not self.root:
+            raise PolicyDenied("a call cannot become another user's", where=self.where)
         if self.trial is not None and changes.get("trial", self.trial) is None:
             raise PolicyDenied("a call cannot leave its trial", where=self.where)
         return replace(self, **changes)
@@ -91,6 +98,11 @@ class CallContext:
         if granted.answer != "undefined":
             return granted
         return next((v for v in verdicts if not v.allowed), verdicts[-1])
+
+    @property
+    def sees(self) -> str | None:
+        """Whose entries it may know (`tenancy.visible`): None is the operator, who sees all."""
+        return None if self.root and not self.user else self.user
 
     @property
     def chain(self) -> tuple[tuple[Actor, Scope], ...]:
@@ -124,6 +136,11 @@ class CallContext:
 EVERYTHING = Scope((Policy(id="system:root", effect="allow"),))
 
 
-def root_context(*, session: str = "", reason: str = "") -> CallContext:
-    """Make the context of a person at the command line or of an embedder: all doors open."""
-    return CallContext(actor=ROOT, scope=EVERYTHING, root=True, session=session, reason=reason)
+def root_context(*, user: str = "", session: str = "", reason: str = "") -> CallContext:
+    """Make the context of a person at the command line or of an embedder: all doors open.
+
+    With a user, only the doors to what that user may know.
+    """
+    return CallContext(
+        actor=ROOT, scope=EVERYTHING, root=True, user=user, session=session, reason=reason
+    )

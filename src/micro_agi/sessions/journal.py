@@ -169,14 +169,27 @@ class Journal:
         *,
         clock: Callable[[], float] = time.time,
         redactor: Redactor | None = None,
+        user: str | None = None,
     ) -> None:
         self.database = database
         self.redactor = redactor or Redactor()
         """Takes secrets out of what sessions journal and show."""
         self._clock = clock
+        self._user = user
+        """Whose sessions are listed and found; None is everybody's."""
 
-    async def open(self, session: str, *, agent: str) -> SessionJournal:
-        """Open a session for appending, a new one or one that exists."""
+    def start(self, session: str, *, agent: str) -> SessionJournal:
+        """Open a session with a new id for appending; costs no look into the database."""
+        return SessionJournal(self, session, agent, 1, 0)
+
+    async def open(
+        self, session: str, *, agent: str, after: Sequence[Recorded] = ()
+    ) -> SessionJournal:
+        """Open a session for appending, a new one or one that exists.
+
+        With `after`, what was read of it: if another process has appended since, this one
+        cannot.
+        """
         query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
 
         def read(db: sqlite3.Connection) -> tuple[int, int]:
@@ -184,6 +197,8 @@ class Journal:
             return last, leases.last_token(db, session)
 
         last, token = await self.database.read(read)
+        if after:
+            last = after[-1].seq
         return SessionJournal(self, session, agent, last + 1, token)
 
     def now(self) -> float:
@@ -213,16 +228,19 @@ class Journal:
         ]
 
     async def sessions(self) -> list[SessionRow]:
-        """Return all sessions, the one used last first."""
+        """Return all sessions, or all of the user, the one used last first."""
         query = (
             "SELECT s.id, s.agent, s.created_at, s.title, coalesce(max(j.turn), 0), count(j.seq),"
             " coalesce(max(j.at), s.created_at) AS last,"
             " (SELECT kind FROM journal k WHERE k.session = s.id"
             "  AND kind IN ('turn_started', 'turn_finished') ORDER BY seq DESC LIMIT 1)"
             " FROM sessions s LEFT JOIN journal j ON j.session = s.id"
+            " WHERE s.id >= ? AND s.id < ?"
             " GROUP BY s.id ORDER BY last DESC, s.id"
         )
-        rows = await self.database.read(lambda db: db.execute(query).fetchall())
+        # `0` is what comes after `/`: all ids that begin with the user and a slash.
+        ids = (f"{self._user}/", f"{self._user}0") if self._user else ("", "\U0010ffff")
+        rows = await self.database.read(lambda db: db.execute(query, ids).fetchall())
         return [
             SessionRow(
                 id=row[0],
@@ -238,13 +256,13 @@ class Journal:
         ]
 
     async def find(self, session: str) -> SessionRow:
-        """Return one session's row.
+        """Return one session's row; of a user's, the part after the slash is enough.
 
         Raises: EntryNotFound listing the nearest ids.
         """
         rows = await self.sessions()
         for row in rows:
-            if row.id == session:
+            if session in (row.id, row.id.removeprefix(f"{self._user}/")):
                 return row
         near = nearest(session, [r.id for r in rows]) or [r.id for r in rows[:3]]
         raise EntryNotFound(

@@ -9,6 +9,7 @@ every write of its turn carries.
 import itertools
 import os
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 
 from micro_agi.errors import EntryConflict
@@ -21,7 +22,16 @@ _counter = itertools.count(1)
 
 def new_holder() -> str:
     """Return a name for one holder in this process."""
-    return f"{_process(os.getpid())}/{next(_counter)}"
+    return f"{_own(os.getpid())}/{next(_counter)}"
+
+
+@lru_cache(maxsize=1)
+def _own(pid: int) -> str:
+    """Return this process's name, read once: it would be a third of opening a session.
+
+    By number, so that a forked child has a name of its own.
+    """
+    return _process(pid)
 
 
 def take(db: sqlite3.Connection, session: str, token: int, holder: str, now: float) -> None:

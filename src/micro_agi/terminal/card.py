@@ -9,8 +9,9 @@ from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import EntryRevision
 from micro_agi.registry.registry import Registry
 from micro_agi.terminal.text import counted, first_line
-from micro_agi.tools.approve import GRANTS, declared_hosts
+from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.create import tests_of
+from micro_agi.tools.effects import MEANING, effect_class
 from micro_agi.tools.resolve import tool_spec
 from micro_agi.values import as_object
 
@@ -31,6 +32,7 @@ class Card:
 def tool_card(registry: Registry, entry: Entry) -> Card:
     """Collect what the registry knows about a tool."""
     spec = tool_spec(entry)
+    effects = effect_class(entry, operators=registry.is_operators(entry.namespace))
     revisions = registry.history.of_entry(entry.id)
     named = "" if spec.name == entry.name else f", called {spec.name}"
     lines = [
@@ -38,6 +40,7 @@ def tool_card(registry: Registry, entry: Entry) -> Card:
         f"  {first_line(spec.description)}",
         _row("takes", ", ".join(spec.schema.get("properties") or ()) or "nothing"),
         _row("uses", ", ".join(entry.data.get("modules") or ()) or "no modules"),
+        _row("effects", f"{effects}: {MEANING[effects]}"),
         *(_row("asks for", pattern) for pattern in _hosts(entry)),
         *(_row("granted", text) for text in _grants(registry, entry)),
         _row("tests", _tests(registry, entry, revisions)),
@@ -66,9 +69,9 @@ def _hosts(entry: Entry) -> Sequence[str]:
 def _grants(registry: Registry, entry: Entry) -> list[str]:
     """Return what a person allowed always; grants of an older version do not count any more."""
     found = []
-    for grant in registry.snapshot().namespace(GRANTS):
+    for grant in registry.find({"kind": "security.policy", "meta.tool": entry.id}):
         # A private address has a second part, which says nothing new to a person.
-        if grant.meta.get("tool") != entry.id or grant.meta.get("part"):
+        if grant.meta.get("part"):
             continue
         policy = as_object(grant.data.get("policy"))
         hashes = [c["value"] for c in policy["conditions"] if c["field"] == "meta.tool_hash"]

@@ -17,6 +17,7 @@ from micro_agi.terminal.card import tool_card
 from micro_agi.terminal.console import Console
 from micro_agi.terminal.text import counted, first_line, money
 from micro_agi.terminal.wording import spent
+from micro_agi.tools.effects import effect_class
 from micro_agi.tools.resolve import visible_name
 from micro_agi.values import nearest
 
@@ -108,14 +109,20 @@ class Commands:
 
     async def _tools(self, _: str) -> None:
         runner = await self._session.load()
-        operators = self._agency.registry.is_operators
-        rows = [
-            (("+ " if not operators(t.id.partition(":")[0]) else "  ") + t.name, t.description)
-            for t in runner.compiled.tools
-        ]
+        rows = [(self._marks(t.id) + t.name, t.description) for t in runner.compiled.tools]
         self._list(rows)
         if any(name.startswith("+") for name, _ in rows):
             self._say("  + was made by an agent; /tool NAME shows it")
+        if any(name[1] == "!" for name, _ in rows):
+            self._say("  ! may have an effect outside, so a call that was cut off is not repeated")
+
+    def _marks(self, tool: str) -> str:
+        """Return two characters: made by an agent, may have an effect."""
+        registry = self._agency.registry
+        operators = registry.is_operators(tool.partition(":")[0])
+        entry = registry.snapshot().get(tool) if tool in registry.snapshot() else None
+        effect = entry is not None and effect_class(entry, operators=operators) == "effect"
+        return ("+" if not operators else " ") + ("!" if effect else " ")
 
     async def _tool(self, name: str) -> None:
         card = tool_card(self._agency.registry, self._find_tool(name))

@@ -29,8 +29,8 @@ from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.hosts import allow_policies, private_hosts, url_patterns
 from micro_agi.security.need import Need
 from micro_agi.security.policy import Condition, Policy, Scope, denial
+from micro_agi.security.tenancy import GRANTS, own
 
-GRANTS = "app.grants"
 REQUEST = "http_client.request"
 PERSON_ONLY = ("shell.", "skill.")
 """Beginnings of actions that `--yes` never grants."""
@@ -167,7 +167,7 @@ class Approvals:
         if approval in ("session", "always"):
             self._session.add(_what(question))
         if approval == "always":
-            await remember(self._registry, question)
+            await remember(self._registry, question, user=context.user)
 
 
 def declared_hosts(entry: Entry) -> tuple[str, ...]:
@@ -185,18 +185,19 @@ def declared_hosts(entry: Entry) -> tuple[str, ...]:
     return tuple(p for host in hosts for p in url_patterns(str(host)))
 
 
-async def remember(registry: Registry, question: Question) -> None:
-    """Write the grants of an "always" into `app.grants`, with the person's authority."""
+async def remember(registry: Registry, question: Question, *, user: str = "") -> None:
+    """Write the grants of an "always" into the user's namespace, with the person's authority."""
+    namespace = own(GRANTS, user)
     changes = registry.snapshot().changes()
     for number, policy in enumerate(_policies(GRANTS, question)):
         facts = f"{question.agent}|{question.tool_hash}|{policy.actions}|{policy.resources}"
         facts += "".join(f"|{c.value}" for c in policy.conditions)
         name = "grant_" + hashlib.sha256(facts.encode()).hexdigest()[:16]
-        if any(e.name == name for e in registry.snapshot().namespace(GRANTS)):
+        if any(e.name == name for e in registry.snapshot().namespace(namespace)):
             continue
-        changes.create(_grant_entry(f"{GRANTS}:{name}", question, policy, number))
+        changes.create(_grant_entry(f"{namespace}:{name}", question, policy, number))
     if changes.ops():
-        await changes.apply(root_context(reason=f"always: {question.resource}"))
+        await changes.apply(root_context(user=user, reason=f"always: {question.resource}"))
 
 
 def _what(question: Question) -> Question:

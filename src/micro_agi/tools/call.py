@@ -121,7 +121,7 @@ class ToolCaller:
         text = value if isinstance(value, str) else as_text(value)
         if printed:
             text = f"{text}\n\nprinted:\n{''.join(printed)}"
-        shown = await self._results.shown(text)
+        shown = await self._results.shown(text, user=context.user)
         return ToolCallFinished(
             call_id=call.id,
             name=call.name,
@@ -154,14 +154,16 @@ class ToolCaller:
         arguments = parse_arguments(call)
         self.schemas.validate(spec, arguments)
         arguments = without_placeholder(spec, arguments)
+        key = self._once(spec, call, context)
         called = context.narrowed(
             call_id=call_key(context, call),
+            idempotency_key=key,
             values={
                 **context.values,
                 **self.filled(context, spec.context),
                 **around.session,
                 "call_id": call.id,
-                **self._once(spec, call, context),
+                **({IDEMPOTENCY_KEY: key} if key else {}),
             },
         )
         if spec.id in around.local:
@@ -180,14 +182,14 @@ class ToolCaller:
         """Return values with the environment variables that they name, for this call only."""
         return self._environment(context, values)
 
-    def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> dict[str, str]:
-        """Return the key under which a call of an idempotent tool runs, however often."""
+    def _once(self, spec: ToolSpec, call: ToolCall, context: CallContext) -> str:
+        """Return the key under which a call of an idempotent tool runs; "" for other tools."""
         registry = self._functions.registry
         if spec.id not in registry.snapshot() or not self._functions.idempotent(
             registry.get(spec.id)
         ):
-            return {}
-        return {IDEMPOTENCY_KEY: content_hash([context.session, call_key(context, call)])[:32]}
+            return ""
+        return content_hash([context.session, call_key(context, call)])[:32]
 
 
 @dataclass(frozen=True, slots=True)

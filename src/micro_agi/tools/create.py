@@ -25,11 +25,13 @@ from micro_agi.errors import (
 )
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.seen import seen_by
 from micro_agi.sandbox.modules import PYTHON_MODULES
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope, denial
+from micro_agi.security.tenancy import GENERATED, own
 from micro_agi.tools import lua_source, python_schema, python_source
 from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.call import as_text
@@ -38,7 +40,6 @@ from micro_agi.tools.resolve import input_schema, visible_name
 from micro_agi.tools.schemas import validator_for
 from micro_agi.values import canonical_json
 
-NAMESPACE = "app.generated"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_SOURCE_CHARS = 16_000
 """Seed 000's MAX_SOURCE_LEN."""
@@ -71,11 +72,13 @@ class Draft:
     tests: tuple[Mapping[str, Any], ...] = ()
     imports: Mapping[str, str] = field(default_factory=dict)
     expected_revision: int | None = None
+    user: str = ""
+    """Whose tool it will be."""
 
     @property
     def id(self) -> str:
-        """The id it is written under; always in the namespace of generated tools."""
-        return f"{NAMESPACE}:{self.name}"
+        """The id it is written under; always in the user's namespace of generated tools."""
+        return f"{own(GENERATED, self.user)}:{self.name}"
 
     def entry(self) -> Entry:
         """Return the registry entry: what seed 000 writes, with hosts and tests beside it."""
@@ -144,6 +147,7 @@ class Gate:
         Raises: DraftRefused or PolicyDenied naming the step; EntryConflict when somebody
         changed the tool in between.
         """
+        draft = replace(draft, user=context.user)
         old = self._existing(draft.id)
         if old is not None and old.kind != KINDS[draft.language]:
             raise _refused(
@@ -152,14 +156,14 @@ class Gate:
                 "write it in the same language, or choose another name",
             )
         # Only a person may drop a test: an agent's update keeps those it replaces.
-        own = draft.tests
-        kept = () if context.root else tuple(t for t in tests_of(old) if t not in own)
-        draft = replace(draft, tests=(*own, *kept))
+        given = draft.tests
+        kept = () if context.root else tuple(t for t in tests_of(old) if t not in given)
+        draft = replace(draft, tests=(*given, *kept))
         entry = draft.entry()
         self._check_policy(entry, context, action="update" if old else "create")
         self._check_grants(draft, entry)
         await self._check_source(draft, entry)
-        report = await self._try(draft, entry, own, kept, context)
+        report = await self._try(draft, entry, given, kept, context)
         if old is not None and old.hash == entry.hash:
             earlier = self._earlier(entry, context)
             if earlier is not None:
@@ -195,12 +199,13 @@ class Gate:
 
     def _check_policy(self, entry: Entry, context: CallContext, *, action: str) -> None:
         """Ask what the agents' scope says, whoever calls: a person's draft is an agent's tool."""
-        scope = self._registry.write_scope()
+        registry = seen_by(self._registry, context.user)
+        scope = registry.write_scope()
         actor = context.actor if not context.root else Actor("agent:" + (context.agent or "any"))
         verdict = scope.evaluate(actor, f"registry.{action}", entry.id)
         if not verdict.allowed:
             raise denial(verdict, f"registry.{action}", entry.id)
-        for other in self._registry.find({"meta.type": "tool"}):
+        for other in registry.find({"meta.type": "tool"}):
             if other.id != entry.id and visible_name(other) == visible_name(entry):
                 raise PolicyDenied(
                     f"the name `{visible_name(entry)}` belongs to `{other.id}`",
@@ -244,15 +249,15 @@ class Gate:
             )
 
     async def _try(
-        self, draft: Draft, entry: Entry, own: Tests, kept: Tests, context: CallContext
+        self, draft: Draft, entry: Entry, given: Tests, kept: Tests, context: CallContext
     ) -> dict[str, Any]:
         """Run the draft's own tests, and those it keeps of the version it replaces."""
         unit = self._functions.draft_unit(entry)
-        own_failures = await self.run_tests(unit, own, context)
+        own_failures = await self.run_tests(unit, given, context)
         if own_failures:
             raise _refused(
                 "trial",
-                f"{len(own_failures)} of {len(own)} tests failed: " + "; ".join(own_failures[:5]),
+                f"{len(own_failures)} of {len(given)} tests failed: " + "; ".join(own_failures[:5]),
                 "correct the source, or the test if it expects the wrong thing",
             )
         old_failures = await self.run_tests(unit, kept, context)

@@ -14,22 +14,19 @@ from micro_agi.messages import ApprovalAnswered, ApprovalAsked
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.sandbox.modules import MODULES, PYTHON_MODULES, is_privileged
+from micro_agi.sandbox.modules import MODULES, PYTHON_MODULES
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
 from micro_agi.security.context import CallContext
 from micro_agi.security.need import Need
 from micro_agi.security.policy import Scope
+from micro_agi.security.tenancy import is_owned, owner
 from micro_agi.tools.approve import Approvals, Nobody
+from micro_agi.tools.effects import IN_THE_SANDBOX, is_replayable, modules_of
 from micro_agi.values import content_hash, nearest
 
 MAX_DEPTH = 8
 """Nested `funcs.call`s: enough for any honest use, and a loop ends quickly."""
-
-IN_THE_SANDBOX = frozenset({"function.lua", "function.python"})
-
-REACHES_OUTSIDE = frozenset({"http_client"})
-"""Modules of generated tools whose functions have effects outside this machine's runtime."""
 
 NativeFunction = Callable[[Any, CallContext], Awaitable[Any]]
 """A trusted function of this process: `await function(arguments, context)`.
@@ -86,7 +83,7 @@ class Functions:
         inside a running call. `printed` gets what Python code printed.
         Raises: EntryNotFound, EntryInvalid, PolicyDenied, ToolFailed, LimitReached.
         """
-        snapshot = self.registry.snapshot()
+        snapshot = self.registry.snapshot().seen_by(context.sees)
         entry = snapshot.get(entry_id)
         if context.depth >= MAX_DEPTH:
             raise LimitReached(
@@ -127,17 +124,8 @@ class Functions:
         return self.registry.is_operators(entry.namespace)
 
     def replayable(self, entry: Entry) -> bool:
-        """Whether the entry can have no effect outside.
-
-        Code in the sandbox is judged by what it is granted; for a native function its
-        program says so.
-        """
-        if entry.kind == "function.native":
-            return entry.data.get("replayable") is True
-        if entry.kind not in IN_THE_SANDBOX or entry.data.get("imports"):
-            return False
-        modules = modules_of(entry)
-        return not is_privileged(modules) and REACHES_OUTSIDE.isdisjoint(modules)
+        """Whether the entry can have no effect outside."""
+        return is_replayable(entry)
 
     def idempotent(self, entry: Entry) -> bool:
         """Whether the operator says that a call may run again under the same key."""
@@ -167,6 +155,8 @@ class Functions:
             raise EntryInvalid(
                 f"imports go in a circle: {' → '.join((*path, entry.id))}", where=entry.id
             )
+        if is_owned(entry.namespace):
+            snapshot = snapshot.seen_by(owner(entry.namespace))
         modules = modules_of(entry)
         trusted = self.is_operators(entry)
         if not trusted:
@@ -215,14 +205,6 @@ class Functions:
         """
         if entry.kind in IN_THE_SANDBOX and not self.is_operators(entry):
             await self._pool.check(self.draft_unit(entry))
-
-
-def modules_of(entry: Entry) -> tuple[str, ...]:
-    """Return the modules an entry asks for; an empty Lua table is an empty list."""
-    modules = entry.data.get("modules") or ()
-    if isinstance(modules, Mapping) or not all(isinstance(m, str) for m in modules):
-        return ()
-    return tuple(modules)
 
 
 def imports_of(entry: Entry) -> dict[str, str]:

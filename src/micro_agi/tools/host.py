@@ -15,6 +15,7 @@ from typing import Any
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, PolicyDenied
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
+from micro_agi.registry.seen import seen_by
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.sandbox.host.calls import HostCall, HostFunction
 from micro_agi.security.actor import Actor
@@ -77,17 +78,18 @@ class _Reading:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def _at(self, number: Any) -> Snapshot:
-        if number is None or number == self._registry.version:
-            return self._registry.snapshot()
-        return self._registry.snapshot_at(int(number))
+    def _at(self, call: HostCall, number: Any) -> Snapshot:
+        registry = seen_by(self._registry, call.context.sees)
+        if number is None or number == registry.version:
+            return registry.snapshot()
+        return registry.snapshot_at(int(number))
 
     async def get(self, call: HostCall) -> Any:
         entry_id = str(call.argument(0))
         if not _readable(call.context, entry_id):
             raise PolicyDenied(f"not allowed to access entry: {entry_id}", where="registry.get")
         try:
-            return self._at(call.argument(1)).get(entry_id).as_dict()
+            return self._at(call, call.argument(1)).get(entry_id).as_dict()
         except EntryNotFound as error:
             raise EntryNotFound(
                 f"entry not found: {entry_id}", where="registry.get", fix=error.fix
@@ -95,20 +97,22 @@ class _Reading:
 
     async def find(self, call: HostCall) -> Any:
         criteria = as_object(call.argument(0))
-        return _listed(call.context, self._at(call.argument(1)).find(criteria))
+        return _listed(call.context, self._at(call, call.argument(1)).find(criteria))
 
     async def entries(self, call: HostCall) -> Any:
-        return _listed(call.context, list(self._at(call.argument(0)).entries()))
+        return _listed(call.context, list(self._at(call, call.argument(0)).entries()))
 
     async def namespace(self, call: HostCall) -> Any:
-        snapshot = self._at(call.argument(1))
+        snapshot = self._at(call, call.argument(1))
         return _listed(call.context, list(snapshot.namespace(str(call.argument(0)))))
 
     async def snapshot(self, call: HostCall) -> Any:
-        return self._at(call.argument(0)).version
+        return self._at(call, call.argument(0)).version
 
     async def versions(self, call: HostCall) -> Any:
-        return [version.id for version in self._registry.history.versions()]
+        return [
+            version.id for version in seen_by(self._registry, call.context.sees).history.versions()
+        ]
 
 
 def _readable(context: CallContext, entry_id: str) -> bool:
@@ -143,7 +147,8 @@ class _Writing:
 
     async def apply_version(self, call: HostCall) -> Any:
         call.context.forbid_denied("registry.apply_version", "")
-        await self._registry.rollback(None, to=int(call.args[0]), context=call.context)
+        registry = seen_by(self._registry, call.context.sees)
+        await registry.rollback(None, to=int(call.args[0]), context=call.context)
         return True
 
 
@@ -190,7 +195,7 @@ class _Security:
     async def policy(self, call: HostCall) -> Any:
         policy_id = str(call.argument(0))
         _permit(call.context, "security.policy.get", policy_id, "access policy")
-        for policy in self._registry.policies():
+        for policy in seen_by(self._registry, call.context.sees).policies():
             if policy.id == policy_id:
                 return _policy_facts(policy)
         raise EntryNotFound(f"policy not found: {policy_id}", where="security.policy")
@@ -198,7 +203,7 @@ class _Security:
     async def named_scope(self, call: HostCall) -> Any:
         group = str(call.argument(0))
         _permit(call.context, "security.policy_group.get", group, "access policy group")
-        scope = self._registry.named_scope(group)
+        scope = seen_by(self._registry, call.context.sees).named_scope(group)
         return {"policies": [_policy_facts(p) for p in scope.policies]}
 
 
@@ -273,7 +278,8 @@ class Calling:
         scope = context.scope
         if "scope" in options:
             wanted = options["scope"] if isinstance(options["scope"], list) else []
-            known = {p.id: p for p in self._registry.policies()}
+            policies = seen_by(self._registry, context.sees).policies()
+            known = {p.id: p for p in policies}
             scope = Scope(tuple(known[p] for p in wanted if p in known))
         return context.narrowed(root=False, actor=actor, scope=scope)
 

@@ -24,8 +24,11 @@ class Results:
         self._database = database
         self._limit = limit_bytes
 
-    async def shown(self, text: str) -> str:
-        """Return `text` itself when it fits, else its head and tail around a handle."""
+    async def shown(self, text: str, *, user: str = "") -> str:
+        """Return `text` itself when it fits, else its head and tail around a handle.
+
+        Only calls for the same `user` can read by that handle.
+        """
         body = text.encode()
         if len(body) <= self._limit:
             return text
@@ -33,7 +36,7 @@ class Results:
         await self._database.write(
             lambda db: db.execute(
                 "INSERT OR IGNORE INTO blobs(hash, size, body) VALUES (?, ?, ?)",
-                (handle, len(body), body),
+                (_key(handle, user), len(body), body),
             )
         )
         keep = self._limit // 2
@@ -45,7 +48,7 @@ class Results:
         )
         return head + note + tail
 
-    async def page(self, arguments: Any, _: CallContext) -> dict[str, Any]:
+    async def page(self, arguments: Any, context: CallContext) -> dict[str, Any]:
         """Return one page of a stored result: the native function behind `system:read_result`.
 
         Shape: `arguments` has `handle` and optionally `offset` in characters.
@@ -53,8 +56,9 @@ class Results:
         """
         handle = str(arguments.get("handle", ""))
         offset = max(0, int(arguments.get("offset") or 0))
+        key = _key(handle, context.user)
         row = await self._database.read(
-            lambda db: db.execute("SELECT body FROM blobs WHERE hash = ?", (handle,)).fetchone()
+            lambda db: db.execute("SELECT body FROM blobs WHERE hash = ?", (key,)).fetchone()
         )
         if row is None:
             raise EntryNotFound(
@@ -67,3 +71,8 @@ class Results:
         after = offset + len(page)
         rest = {"next_offset": after} if after < len(text) else {}
         return {"text": page, "offset": offset, "total_chars": len(text), **rest}
+
+
+def _key(handle: str, user: str) -> str:
+    """Return what a result is stored under: knowing its content is no way to another user's."""
+    return f"{user}/{handle}" if user else handle

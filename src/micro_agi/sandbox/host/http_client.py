@@ -10,6 +10,7 @@ capped below a worker's heap, and there is no streaming yet.
 
 import asyncio
 import base64
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ AT_ONCE = 8
 """Requests of one batch that run at the same time."""
 MOST_IN_A_BATCH = 100
 """A batch counts as one host call, so it must not be a way around that limit."""
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 RUNTIMES_OWN = frozenset(
     ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer")
 )
@@ -63,13 +65,17 @@ def http_client_functions(client: Client) -> dict[str, HostFunction]:
     async def request(call: HostCall) -> Any:
         method = call.function.removeprefix("http_client.")
         if method == "request":
-            wanted = _wanted(str(call.argument(0)), call.argument(1), call.argument(2))
+            given = str(call.argument(0)), call.argument(1), call.argument(2)
         else:
-            wanted = _wanted(METHODS[method], call.argument(0), call.argument(1))
+            given = METHODS[method], call.argument(0), call.argument(1)
+        wanted = _wanted(*given, key=call.context.idempotency_key)
         return await _perform(client, wanted, call.context)
 
     async def batch(call: HostCall) -> Any:
-        listed = [_wanted(str(m), url, options) for m, url, options in call.argument(0) or ()]
+        key = call.context.idempotency_key
+        listed = [
+            _wanted(str(m), url, options, key=key) for m, url, options in call.argument(0) or ()
+        ]
         if len(listed) > MOST_IN_A_BATCH:
             what = f"a batch has at most {MOST_IN_A_BATCH} requests, this one {len(listed)}"
             raise _failed("Invalid", what, retryable=False)
@@ -170,12 +176,13 @@ def _cookies(header: str) -> dict[str, str]:
     return {name: morsel.value for name, morsel in parsed.items()}
 
 
-def _wanted(method: str, url: Any, options: Any) -> Wanted:
+def _wanted(method: str, url: Any, options: Any, *, key: str) -> Wanted:
     options = as_object(options)
     headers: list[tuple[str, str]] = [(k, v) for k, v in _pairs(options, "headers")]
     for name, _ in headers:
         if name.strip().lower() in RUNTIMES_OWN:
             raise _failed("Invalid", f"header `{name}` is set by the runtime", retryable=False)
+    headers += _idempotency(options.get("idempotency_key"), key)
     cookies = "; ".join(f"{name}={value}" for name, value in _pairs(options, "cookies"))
     if cookies:
         headers.append(("Cookie", cookies))
@@ -197,6 +204,26 @@ def _wanted(method: str, url: Any, options: Any) -> Wanted:
             min(_positive(options.get("max_response_body"), BODY_BYTES), MOST_BODY_BYTES)
         ),
     )
+
+
+def _idempotency(wanted: Any, key: str) -> list[tuple[str, str]]:
+    """Return the header by which a service knows a repetition of the same call.
+
+    `wanted` is true, or a name that tells the requests of one call apart.
+    """
+    name = _text(wanted)
+    if wanted is not True and not name:
+        return []
+    if not key:
+        raise _failed(
+            "Invalid",
+            "`idempotency_key` needs a tool that its operator declared idempotent "
+            "(`meta.idempotent`), called by an agent: other calls are never repeated",
+            retryable=False,
+        )
+    if name:
+        key = hashlib.sha256(f"{key}/{name}".encode()).hexdigest()[:32]
+    return [(IDEMPOTENCY_HEADER, key)]
 
 
 def _text(value: Any) -> str:

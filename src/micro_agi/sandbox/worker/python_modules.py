@@ -20,6 +20,7 @@ METHODS = ("get", "post", "put", "delete", "head", "patch")
 OPTIONS = (
     *("headers", "query", "cookies", "form", "body", "files", "timeout", "auth"),
     "max_response_body",
+    "idempotency_key",
 )
 HOST_MODULES = ("http_client",)
 LUA_ONLY = (

@@ -7,7 +7,8 @@ local type, next, error = type, next, error
 local upper, gsub = string.upper, string.gsub
 local fail = core.fail
 
-local OPTIONS = { "headers", "query", "cookies", "form", "body", "files", "timeout", "auth", "max_response_body" }
+local OPTIONS = { "headers", "query", "cookies", "form", "body", "files", "timeout", "auth", "max_response_body",
+  "idempotency_key" }
 
 -- Only string pairs count, as the documents have it; the rest is dropped silently.
 local function string_pairs(value)
@@ -34,6 +35,7 @@ local READ = {
   timeout = timeout_seconds,
   files = function(value) return core.type_of(value) == "table" and value or nil end,
   auth = function(value) return core.type_of(value) == "table" and { user = value.user, pass = value.pass } or nil end,
+  idempotency_key = function(value) return (value == true or type(value) == "string") and value or nil end,
   max_response_body = function(value) return type(value) == "number" and value // 1 or nil end,
 }
 
