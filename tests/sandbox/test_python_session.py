@@ -321,16 +321,25 @@ def test_a_bomb_of_files_disk_or_threads_ends_the_session(talk):
     assert "more threads" in talk(bomb, limits=small).ended
 
 
+def state(process):
+    """Return the letter of a process's state; "" when there is none."""
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 @pytest.mark.requirement("004/pyexe/ends")
 def test_between_cells_it_is_stopped_and_nothing_outlives_it(talk):
     talk("import threading, time\ndef tick():\n    while True: time.sleep(0)")
     talk("threading.Thread(target=tick, daemon=True).start()")
     process = Path(f"/proc/{talk._session._pid}")
     until = time.monotonic() + 5
-    while process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "T":
+    while state(process) != "T":
         assert time.monotonic() < until, "it goes on running"
     talk._runner.run(talk._session.close())
-    assert not process.exists()
+    # Dead, though whoever adopts orphans here may not have noticed yet.
+    assert state(process) in ("", "Z", "X")
     assert talk("1").value == "1"
 
 
