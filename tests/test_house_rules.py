@@ -37,6 +37,7 @@ def test_everything_is_caught_at_three_edges_only():
     broad = {
         "src/micro_agi/tools/call.py",  # one tool call
         "src/micro_agi/cli.py",  # the program
+        "src/micro_agi/modelserver/generation.py",  # one request of the model server
     }
     cleaning_up = {
         p.split(":")[0]

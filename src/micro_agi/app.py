@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
 from micro_agi.agent.discovery import Discovery
-from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.inputs import Recorded as RecordedInputs
+from micro_agi.agent.limits import SessionLimits, TurnLimits
+from micro_agi.agent.replay import Replay, replay
 from micro_agi.agent.schema_processors import SchemaProcessors
 from micro_agi.agent.select import Selected, select_agent
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.agent.traits import Merger
+from micro_agi.agent.what_if import OtherVersion, WhatIf, version_of
 from micro_agi.errors import EntryConflict, InputInvalid, MicroAgiError, PolicyDenied
 from micro_agi.framework.host import compile_schema, framework_functions
 from micro_agi.framework.state import Frames
@@ -169,6 +172,7 @@ class Runtime:
         self.usage: UsageRecords
         """What model calls outside of sessions used."""
         self.gate: Gate
+        self.results: Results
         self.caller: ToolCaller
         self.pool: Pool
 
@@ -288,13 +292,15 @@ class Runtime:
         )
         self.functions = Functions(whole, self.pool)
         self.gate = Gate(whole, self.functions, self.pool)
-        results = Results(self.database, limit_bytes=settings.result_bytes)
+        self.results = Results(self.database, limit_bytes=settings.result_bytes)
         self.functions.register("create_tool", self.gate.native)
         self.functions.register("doc_search", doc_search(self.docs))
-        self.functions.register("read_result", results.page)
-        self._register_local(results)
+        self.functions.register("read_result", self.results.page)
+        self._register_local()
         self.functions.register("tool_search", outside_a_turn)
-        self.caller = ToolCaller(self.functions, results, Schemas(), environment=environment.filled)
+        self.caller = ToolCaller(
+            self.functions, self.results, Schemas(), environment=environment.filled
+        )
         self._processors = SchemaProcessors(self.registry.is_operators)
         self.notices += [*self.app.warnings, *_not_honoured(self.app.project)]
 
@@ -330,7 +336,7 @@ class Runtime:
     def _watched(self, functions: Mapping[str, HostFunction]) -> Mapping[str, HostFunction]:
         return functions if self._spans is None else self._spans.around(functions)
 
-    def _register_local(self, results: Results) -> None:
+    def _register_local(self) -> None:
         """Register the tools of namespace `local`."""
         self._sessions = Sessions(self.workspace.root)
         parts = LocalParts(
@@ -341,7 +347,7 @@ class Runtime:
             client=self.client,
             sessions=self._sessions,
             gate=Door(check=parse_draft, create=self.gate.native),
-            shown=results.shown,
+            shown=self.results.shown_to,
             clock=self._parts.clock,
         )
         for target, tool in local_tools(parts).items():
@@ -555,6 +561,32 @@ class Runtime:
             unfinished=unfinished(events),
         )
 
+    async def replay(self, session_id: str) -> Replay:
+        """Rebuild every model request of a session from its journal, without a model.
+
+        Raises: EntryNotFound for an unknown session; StoreFailed for a row that cannot be read.
+        """
+        row = await self.journal.find(session_id)
+        return await replay(self.journal, row.id, self.models.prepare_again)
+
+    async def what_if(self, session_id: str, tool: str) -> WhatIf:
+        """Say what would have been different in a session with `app.generated:x@v3`.
+
+        Raises: EntryInvalid or EntryNotFound for what names no version; what `replay` raises.
+        """
+        self._require_trust()
+        row = await self.journal.find(session_id)
+        entry, version = version_of(self.registry.history, tool)
+        other = OtherVersion(
+            entry=entry,
+            version=version,
+            functions=self.functions,
+            caller=self.caller,
+            results=self.results,
+        )
+        stored = RecordedInputs(await self.journal.blobs(row.id))
+        return await other.compare(await self.journal.read(row.id), stored)
+
     def _user(self, user: str | None) -> str:
         """Return for whom something is: `user`, else the setting.
 
@@ -633,6 +665,14 @@ class Runtime:
                 budget_tokens=settings.turn_budget_tokens,
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
+                rounds=settings.max_rounds,
+                session=SessionLimits(
+                    steps=settings.session_max_steps,
+                    tool_calls=settings.session_max_tool_calls,
+                    wall_s=settings.session_timeout_s,
+                    budget_tokens=settings.session_budget_tokens,
+                    budget_usd=settings.session_budget_usd,
+                ),
             ),
         )
 

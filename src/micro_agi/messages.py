@@ -184,6 +184,9 @@ class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
     request_hash: str
     """SHA-256 of the exact request body, so that a replay can compare."""
     registry_version: int
+    inputs: str = ""
+    """Hash of what the request was built from besides the conversation; the text it stands
+    for is stored once. Empty in journals from before it was recorded."""
 
 
 class StepFinished(Event, tag="step_finished", frozen=True, kw_only=True):
@@ -282,10 +285,32 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Model that wrote the summary, or `extractive`."""
     pinned: tuple[str, ...] = ()
     """Ids, paths and numbers that the summary had lost and that were listed again."""
+    said: tuple[str, ...] = ()
+    """Messages of the user that are quoted under the summary."""
+    tasks: tuple[str, ...] = ()
+    """Open tasks that are listed under the summary."""
+    unlisted: int = 0
+    """Messages, tasks and facts that found no room there."""
+    handle: str = ""
+    """By which `system:recall` reads what was dropped."""
+    usage: Usage = Usage()
+    """What the summariser took."""
+    cost_usd: float | None = None
+
+
+class Circling(Event, tag="circling", frozen=True, kw_only=True):
+    """The newest steps repeat calls and results; the model is told, once for a circle."""
+
+    steps: int
+    """Of one round."""
+    rounds: int
+    """How often they were made."""
+    stops_at: int
+    """Rounds after which the turn ends."""
 
 
 class LimitHit(Event, tag="limit_reached", frozen=True, kw_only=True):
-    """A limit of the turn was reached: which one, its value, its unit."""
+    """A limit of the turn or the session was reached: which one, its value, its unit."""
 
     limit: str
     value: float
@@ -316,6 +341,8 @@ class TurnFinished(Event, tag="turn_finished", frozen=True, kw_only=True):
     usage: Usage
     cost_usd: float | None = None
     steps: int = 0
+    seconds: float = 0.0
+    """It ran for so long, without the time that a person thought about questions."""
 
 
 class Recalled(Event, tag="recalled", frozen=True, kw_only=True):
@@ -347,6 +374,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAsked
     | ApprovalAnswered
     | Compacted
+    | Circling
     | LimitHit
     | Warned
     | Errored

@@ -8,13 +8,13 @@ own, so a cheap model at one service and a local one at another never share a ke
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from micro_agi.errors import InputInvalid
+from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.home import recall, remember
 from micro_agi.llm.catalogue import Catalogue, ModelCard
 from micro_agi.llm.choose import Chosen, Wanted, choose
 from micro_agi.llm.gateway import Gateway
-from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers
-from micro_agi.llm.request import Provider
+from micro_agi.llm.providers.table import ANTHROPIC, GOOGLE, build_providers, writer
+from micro_agi.llm.request import ModelRequest, PreparedRequest, Provider
 from micro_agi.net.client import Client
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
@@ -47,6 +47,8 @@ class Models:
         self._parts = parts
         self._providers = dict(providers)
         self._chosen: dict[str, Chosen] = {}
+        self._writers: dict[str, Provider] = {}
+        """Write requests of past sessions, whose providers may not be reachable now."""
         self.gateway = Gateway(parts.client, self._providers, retries=parts.settings.model_retries)
 
     @property
@@ -104,6 +106,22 @@ class Models:
                 continue
             return self._reachable(chosen).card
         return card
+
+    def prepare_again(self, request: ModelRequest) -> PreparedRequest:
+        """Write a request as it was written when it was sent; nothing is asked.
+
+        Raises: EntryInvalid for a provider that this program does not know.
+        """
+        name = request.model.provider
+        provider = self._providers.get(name) or self._writers.get(name) or writer(name)
+        if provider is None:
+            raise EntryInvalid(
+                f"the provider `{name}` is unknown here",
+                where=request.model.name,
+                fix="replay with the program, and the parts, that ran the session",
+            )
+        self._writers[name] = provider
+        return provider.prepare(request)
 
     def _wanted(self, agent_model: str) -> Wanted:
         settings = self._parts.settings

@@ -62,6 +62,9 @@ class Settings:
     base_url: str = setting(
         "", "OpenAI-compatible server, with /v1", env=("OPENAI_BASE_URL",), url=True
     )
+    model_server_token: Secret = setting(
+        NO_KEY, "token that `model-server` asks for; empty makes one and shows it"
+    )
     organization: str = setting(
         "", "OpenAI organization the requests count for", env=("OPENAI_ORGANIZATION",)
     )
@@ -107,6 +110,28 @@ class Settings:
     )
     turn_budget_usd: float = setting(
         0.0, "money of one turn; 0 is no limit", unit="USD", at_least=0
+    )
+    max_rounds: int = setting(
+        8,
+        "the same calls with the same results in one turn; the model is told after half of "
+        "them; 0 is no limit",
+        unit="rounds",
+        at_least=0,
+    )
+    session_max_steps: int = setting(
+        0, "model requests in one session; 0 is no limit", unit="steps", at_least=0
+    )
+    session_max_tool_calls: int = setting(
+        0, "tool calls in one session; 0 is no limit", unit="calls", at_least=0
+    )
+    session_timeout_s: float = setting(
+        0.0, "time that the turns of one session may run; 0 is no limit", unit="s", at_least=0
+    )
+    session_budget_tokens: int = setting(
+        0, "tokens of one session; 0 is no limit", unit="tokens", at_least=0
+    )
+    session_budget_usd: float = setting(
+        0.0, "money of one session; 0 is no limit", unit="USD", at_least=0
     )
     tool_concurrency: int = setting(8, "tool calls at once", unit="calls", at_least=1)
     tool_budget: int = setting(

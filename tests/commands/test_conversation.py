@@ -207,8 +207,8 @@ def cut_off(program, model):
         started = {**session, "turn": 2}
         for number, event in enumerate((started, reply, {**intent, "arguments": {}}), last + 1):
             body = json.dumps(event)
-            facts = (row["id"], number, 0.0, 2, event["type"], 1, body.encode())
-            db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", facts)
+            facts = (row["id"], number, 0.0, 2, event["type"], 1, body.encode(), "")
+            db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)", facts)
     return row["id"]
 
 

@@ -113,4 +113,23 @@ REQUIREMENTS = [
     R("004/project/one-record", "Project State Machine", "Tool, prompt, commands show the same."),
     R("004/project/processes", "Project State Machine", "Two processes lose no task."),
     R("004/project/commands", "Project State Machine", "`micro-agi project` does the same."),
+    R("004/model-server/endpoints", "HTTP Layer", "A model is served as OpenAI's clients expect."),
+    R("004/model-server/usage", "HTTP Layer", "Tokens are counted, the kept ones too."),
+    R("004/model-server/text-calls", "HTTP Layer", "Calls in the model's text become tool calls."),
+    R("004/model-server/tool-choice", "HTTP Layer", "A tool can be required; its call is begun."),
+    R(
+        "004/model-server/sampling",
+        "HTTP Layer",
+        "temperature, top_p, seed, stop, max_tokens count.",
+    ),
+    R("004/model-server/refusals", "HTTP Layer", "What cannot be honoured is refused."),
+    R("004/model-server/cancel", "HTTP Layer", "A client that leaves frees its place in a token."),
+    R("004/model-server/fair", "HTTP Layer", "Several requests at once get their tokens in turns."),
+    R("004/model-server/prefix", "HTTP Layer", "A conversation goes on from its kept prefix."),
+    R(
+        "004/model-server/guarded",
+        "Safety",
+        "Only programs with the token, no web pages, are served.",
+    ),
+    R("004/model-server/command", "Quick Start", "One command serves a model of this machine."),
 ]

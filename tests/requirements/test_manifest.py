@@ -13,12 +13,14 @@ from tests.requirements import (
     micro_agi,
     operation,
     providers,
+    sessions,
 )
 
 TESTS = Path(__file__).parent.parent
 REQUIREMENTS = [
     *micro_agi.REQUIREMENTS,
     *providers.REQUIREMENTS,
+    *sessions.REQUIREMENTS,
     *agents.REQUIREMENTS,
     *agents_lua.REQUIREMENTS,
     *local_agent.REQUIREMENTS,

@@ -210,7 +210,7 @@ class Figure:
 
 @pytest.mark.requirement("004/pyexe/plots")
 def test_open_figures_are_saved_as_files_that_overwrite_nothing(talk):
-    """A stand-in with matplotlib's interface: the real one is tried by hand (decision 0044)."""
+    """A stand-in with matplotlib's interface: the real one is tried by hand (decision 0047)."""
     library = talk.root / "matplotlib"
     library.mkdir()
     (library / "__init__.py").write_text("")

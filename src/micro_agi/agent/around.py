@@ -17,7 +17,7 @@ from micro_agi.messages import Recalled, ToolCall, ToolCallFinished, ToolSpec
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
 
-Commit = Callable[..., Awaitable[None]]
+Commit = Callable[..., Awaitable[object]]
 """`await commit([event, …], durable=False, later=False)`."""
 
 

@@ -104,11 +104,15 @@ class Delegates:
 
         async def commit(
             events: Sequence[AnyEvent], *, durable: bool = False, later: bool = False
-        ) -> None:
-            await turn.commit([wrapped(e) for e in events], durable=durable, later=later)
-            for event in events:
+        ) -> list[AnyEvent]:
+            committed = await turn.commit(
+                [wrapped(e) for e in events], durable=durable, later=later
+            )
+            inner = [event.event for event in committed if isinstance(event, Delegated)]
+            for event in inner:
                 conversation.apply(event)
                 turn.watch_question(event)
+            return inner
 
         if not before:
             await commit(list(runner.compiled.warnings))
@@ -124,6 +128,8 @@ class Delegates:
             commit=commit,
             show=lambda event: turn.show(wrapped(event)),
             delegate=self.answer,
+            recorder=turn.recorder,
+            spent=turn.spent,
             activate=not before,
         )
         if left is not None:

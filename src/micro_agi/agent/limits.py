@@ -1,10 +1,41 @@
-"""What one turn may take: steps, calls, time, tokens, money. Reaching one is an outcome."""
+"""What one turn, and one session, may take. Reaching a limit is an outcome.
+
+A turn's limits begin anew with the next message, so `go on` continues after one. Those of a
+session count all of its turns: the person raises the setting, or starts a new session.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from micro_agi.messages import LimitHit, Usage
+from micro_agi.sessions.conversation import Conversation
+
+WALL_CLOCK = "wall clock"
+SESSION_WALL_CLOCK = "session wall clock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimits:
+    """Limits of all turns of a session together, its delegates' included; 0 is none."""
+
+    steps: int = 0
+    tool_calls: int = 0
+    wall_s: float = 0.0
+    """Time that turns ran, without waiting for a person."""
+    budget_tokens: int = 0
+    budget_usd: float = 0.0
+
+    def reached(self, spent: Conversation) -> LimitHit | None:
+        """Return the first limit that the session has used up, or None."""
+        tokens = spent.usage.window + spent.usage.completion
+        return _first(
+            ("session steps", spent.steps, self.steps, "steps"),
+            ("session tool calls", spent.calls, self.tool_calls, "calls"),
+            (SESSION_WALL_CLOCK, spent.seconds, self.wall_s, "s"),
+            ("session tokens", tokens, self.budget_tokens, "tokens"),
+            ("session money", spent.cost_usd, self.budget_usd, "USD"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +48,9 @@ class TurnLimits:
     budget_tokens: int = 0
     budget_usd: float = 0.0
     tool_concurrency: int = 8
+    rounds: int = 8
+    """Rounds of the same calls with the same results; 0 is no limit."""
+    session: SessionLimits = field(default_factory=SessionLimits)
     steps_chosen: bool = False
     """A person set `steps`: what an agent's definition says does not count then."""
 
@@ -29,14 +63,29 @@ class TurnLimits:
 
     def reached(self, steps: int, calls: int, usage: Usage, cost_usd: float) -> LimitHit | None:
         """Return the first limit that is used up, or None; time is watched by the turn itself."""
-        tokens = usage.window + usage.completion
-        checks = (
-            ("steps", steps >= self.steps, self.steps, "steps"),
-            ("tool calls", calls >= self.tool_calls > 0, self.tool_calls, "calls"),
-            ("tokens", tokens >= self.budget_tokens > 0, self.budget_tokens, "tokens"),
-            ("money", cost_usd >= self.budget_usd > 0, self.budget_usd, "USD"),
+        return _first(
+            ("steps", steps, self.steps, "steps"),
+            ("tool calls", calls, self.tool_calls, "calls"),
+            ("tokens", usage.window + usage.completion, self.budget_tokens, "tokens"),
+            ("money", cost_usd, self.budget_usd, "USD"),
         )
-        for name, used_up, value, unit in checks:
-            if used_up:
-                return LimitHit(limit=name, value=value, unit=unit)
-        return None
+
+    def time(self, spent: Conversation) -> LimitHit:
+        """Return the limit that a turn will hit when its time is over."""
+        left = self.session.wall_s - spent.seconds
+        if self.session.wall_s and left < self.timeout_s:
+            return LimitHit(limit=SESSION_WALL_CLOCK, value=self.session.wall_s, unit="s")
+        return LimitHit(limit=WALL_CLOCK, value=self.timeout_s, unit="s")
+
+    def seconds(self, spent: Conversation) -> float:
+        """Return how long a turn may run."""
+        if not self.session.wall_s:
+            return self.timeout_s
+        return max(0.0, min(self.timeout_s, self.session.wall_s - spent.seconds))
+
+
+def _first(*checks: tuple[str, float, float, str]) -> LimitHit | None:
+    for name, used, limit, unit in checks:
+        if used >= limit > 0:
+            return LimitHit(limit=name, value=limit, unit=unit)
+    return None

@@ -12,7 +12,9 @@ from typing import Any
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.delegates import Delegates, NewAgent
+from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.spec import AgentSpec
 from micro_agi.agent.step import Runner
 from micro_agi.agent.turn import Turn
@@ -67,6 +69,7 @@ class Session:
         """The last turn, when it was cut off: `resume` goes on with it."""
         self._parts = parts
         self._journal = journal
+        self._recorder = Recorder(journal.keep, journal.redactor.text)
         self._listener: Listener = _ignore
         self._stream = Stream(journal.redactor)
         self._waiting: list[AnyEvent] = []
@@ -217,12 +220,13 @@ class Session:
         """Shorten the conversation now, whatever its size; False when nothing can go."""
         runner = await self.load()
         event = await self._parts.compressor.compact(
-            self.conversation, Usage(), runner.card, running=False
+            self.conversation, Usage(), runner.card, running=False, keep=self._journal.keep
         )
         if event is None:
             return False
         self._listener = listener
         await self._commit([event])
+        await self._commit(await offer_recall(self.agent))
         self._listener = _ignore
         return True
 
@@ -270,6 +274,8 @@ class Session:
             commit=self._commit,
             show=self._show,
             delegate=Delegates(parts.new_agent).answer,
+            recorder=self._recorder,
+            spent=self.conversation,
             activate=other,
             leaving=before if other else None,
         )
@@ -288,9 +294,10 @@ class Session:
 
     async def _commit(
         self, events: Sequence[AnyEvent], *, durable: bool = False, later: bool = False
-    ) -> None:
+    ) -> Sequence[AnyEvent]:
         """Journal events, then apply them to the conversation, then show them.
 
+        Returns them as they were journalled: without secrets.
         With `later` they are applied now, and journalled and shown with the next commit: for
         outcomes that nothing but the next step builds on, since a commit is what costs.
         """
@@ -302,7 +309,7 @@ class Session:
             for event in events:
                 self.conversation.apply(event)
             self._waiting += events
-            return
+            return events
         waiting, self._waiting = self._waiting, []
         turn = self.conversation.turn
         for event in (*waiting, *events):
@@ -321,6 +328,7 @@ class Session:
         for event in events:
             self.conversation.apply(event)
             self._tell(event)
+        return events
 
     def _show(self, event: AnyEvent) -> None:
         """Show what is not journalled."""

@@ -25,9 +25,12 @@ from micro_agi.agent.calls import (
     skipped,
     told,
 )
-from micro_agi.agent.compress import Compressor
+from micro_agi.agent.circle import Circles
+from micro_agi.agent.compress import Compressor, chars_per_token
 from micro_agi.agent.context import AgentContext
+from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
+from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.outcomes import Outcomes
 from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
@@ -36,6 +39,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
+    Circling,
     Errored,
     LimitHit,
     Message,
@@ -59,8 +63,8 @@ from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
 
-Commit = Callable[..., Awaitable[None]]
-"""`await commit([event, …], durable=False, later=False)`."""
+Commit = Callable[..., Awaitable[Sequence[AnyEvent]]]
+"""`await commit([event, …], durable=False, later=False)`; returns them without secrets."""
 
 Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
@@ -89,6 +93,9 @@ class Turn:
     commit: Commit
     show: Callable[[AnyEvent], None]
     delegate: Delegate
+    recorder: Recorder
+    spent: Conversation
+    """Of the session: what all its turns took, this one and its delegates' included."""
     activate: bool = False
     """The agent answers for the first time, or again after another one."""
     leaving: Runner | None = None
@@ -103,12 +110,17 @@ class Turn:
     planned: dict[str, Planned] = field(default_factory=dict)
     """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
+    waited_s: float = 0.0
+    """Time that a person thought about questions."""
+    body: bytes = b""
+    """Of the newest request."""
     effects: frozenset[str] = frozenset()
     """Ids of the newest step's calls that may have an effect outside."""
     version_before: int = -1
     """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    circles: Circles = field(default_factory=Circles)
     outcomes: Outcomes = field(init=False)
     around: Around = field(init=False)
 
@@ -145,14 +157,14 @@ class Turn:
         """Do the turn's work within its time, and commit how it ended."""
         outcome: Outcome
         text = ""
+        began, time_limit = self.clock(), self.limits.time(self.spent)
         try:
-            async with asyncio.timeout(self.limits.timeout_s) as self.deadline:
+            async with asyncio.timeout(self.limits.seconds(self.spent)) as self.deadline:
                 outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
         except TimeoutError:
-            seconds = self.limits.timeout_s
-            await self.commit([LimitHit(limit="wall clock", value=seconds, unit="s")])
+            await self.commit([time_limit])
             outcome = "limit_reached"
         except MicroAgiError as error:
             await self.commit([Errored(error=dict(error.as_dict()))])
@@ -167,6 +179,7 @@ class Turn:
             usage=self.usage,
             cost_usd=self.cost_usd,
             steps=self.steps,
+            seconds=self.clock() - began - self.waited_s,
         )
         await self.commit([finished])
         return finished
@@ -182,7 +195,9 @@ class Turn:
         if self.activate:
             await self.around.phase("activate", await self.agent.ready(), step=self.steps)
         while True:
-            hit = self.limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            limits = self.limits
+            hit = limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
+            hit = hit or limits.session.reached(self.spent)
             if hit is not None:
                 await self.commit([hit])
                 return "limit_reached", ""
@@ -219,8 +234,24 @@ class Turn:
         else:
             await self._compact(step.usage, running=False)
             return "answered", step.message.text
+        if calls and await self._circle():
+            return "limit_reached", ""
         await self._compact(step.usage, running=True)
         return None
+
+    async def _circle(self) -> bool:
+        """Tell the model that it goes in a circle; whether it went on long enough."""
+        stops_at = self.limits.rounds
+        circle = self.circles.step(self.conversation.messages)
+        if circle is None or not stops_at:
+            return False
+        if circle.rounds >= stops_at:
+            await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
+            return True
+        if circle.rounds == (stops_at + 1) // 2:
+            told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
+            await self.commit([told], later=True)
+        return False
 
     async def _step(self) -> StepFinished:
         runner, values = await self.agent.ready(), self.context.values
@@ -229,6 +260,7 @@ class Turn:
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
+        system = self.recorder.clean(system)
         prepared = runner.prepare(self.conversation.messages, system=system)
         self.steps += 1
         await self.commit(
@@ -238,11 +270,17 @@ class Turn:
                     model=runner.card.name,
                     request_hash=prepared.hash,
                     registry_version=self.registry.version,
+                    inputs=self.recorder.of(
+                        prepared.request,
+                        system=runner.compiled.system,
+                        in_words=prepared.request.messages is not self.conversation.messages,
+                    ),
                 )
             ]
         )
         response = await runner.send(prepared, self.show)
         self.spend(response.tokens, response.cost_usd)
+        self.body = prepared.body
         finished = StepFinished(
             step=self.steps,
             model=runner.card.name,
@@ -382,17 +420,22 @@ class Turn:
 
     async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = await self.agent.ready()
-        if self.compressor.due(usage, runner.card):
-            await self.commit([])  # summarising takes seconds: what waits is committed before
-            event = await self.compressor.compact(
-                self.conversation,
-                usage,
-                runner.card,
-                running=running,
-                checkpoint=self.around.checkpoint(runner, step=self.steps),
-            )
-            if event is not None:
-                await self.commit([event])
+        if not self.compressor.due(usage, runner.card):
+            return
+        await self.commit([])  # summarising takes seconds: what waits is committed before
+        event = await self.compressor.compact(
+            self.conversation,
+            usage,
+            runner.card,
+            running=running,
+            keep=self.recorder.keep,
+            checkpoint=self.around.checkpoint(runner, step=self.steps),
+            chars_per_token=chars_per_token(self.body, usage),
+        )
+        if event is not None:
+            self.spend(event.usage, event.cost_usd)
+            await self.commit([event])
+            await self.commit(await offer_recall(self.agent))
 
     async def _emit(self, event: AnyEvent) -> None:
         await self.commit([event])
@@ -405,6 +448,7 @@ class Turn:
             self.asked_at = now
         elif isinstance(event, ApprovalAnswered):
             until = self.deadline.when()
+            self.waited_s += now - self.asked_at
             if until is not None:
                 self.deadline.reschedule(until + now - self.asked_at)
 

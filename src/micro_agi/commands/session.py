@@ -1,4 +1,4 @@
-"""`session list|show|resume|export`: past conversations, from their journal."""
+"""`session list|show|resume|export|delete`: past conversations, from their journal."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -122,6 +122,27 @@ async def export(invocation: Invocation) -> int:
     write_output(file, "".join(lines))
     if file != "-":
         invocation.note(f"wrote {count(len(lines), 'event')} to {file}")
+    return 0
+
+
+async def delete(invocation: Invocation) -> int:
+    """Remove sessions with their journals, and stored results that no other one refers to.
+
+    What they wrote to the registry stays. All are looked for before one is removed.
+    Raises: EntryNotFound for an unknown session; EntryConflict for one that runs a turn;
+        PolicyDenied when nobody confirms it.
+    """
+    async with open_runtime(invocation) as rt:
+        rows = [await rt.journal.find(name) for name in dict.fromkeys(invocation.args.ids)]
+        listed = ", ".join(row.id for row in rows)
+        invocation.confirm(f"Remove {count(len(rows), 'session')} for good: {listed}?")
+        freed = [await rt.journal.delete(row.id) for row in rows]
+    if invocation.as_json:
+        invocation.say_json({"deleted": [row.id for row in rows], "freed_bytes": sum(freed)})
+    else:
+        invocation.say(
+            f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored results"
+        )
     return 0
 
 

@@ -495,6 +495,26 @@ COMMANDS = (
                 arguments=(_arg("id", metavar="ID", help="as listed"),),
             ),
             Command(
+                name="replay",
+                help="rebuild every model request from the journal, and compare",
+                run="replay:replay",
+                arguments=(
+                    _arg("id", metavar="ID", help="as listed"),
+                    _arg(
+                        "--with",
+                        dest="other",
+                        metavar="TOOL@vN",
+                        help="say what another version of a tool would have changed",
+                    ),
+                ),
+            ),
+            Command(
+                name="delete",
+                help="remove sessions and what only they stored",
+                run="session:delete",
+                arguments=(_arg("ids", metavar="ID", nargs="+", help="as listed"),),
+            ),
+            Command(
                 name="export",
                 help="write its journal, one event a line",
                 run="session:export",
@@ -547,6 +567,26 @@ COMMANDS = (
             ),
             Command(name="toc", help="list all pages", run="docs:toc"),
         ),
+    ),
+    Command(
+        name="model-server",
+        help="serve a model of this machine (extra `models`)",
+        run="model_server:run",
+        arguments=(
+            _arg("--host", metavar="HOST", default="127.0.0.1", help="default: this machine only"),
+            _arg("--port", metavar="N", type=int, default=8000, help="default 8000; 0 is any"),
+            _arg("--name", metavar="NAME", default="", help="what clients call the model"),
+            _arg("--device", metavar="NAME", default="", help="cpu, cuda or mps; default: best"),
+            _arg("--dtype", metavar="NAME", default="", help="default: as the weights are stored"),
+            _arg("--threads", metavar="N", type=int, default=0, help="of the processor"),
+            _arg("--window", metavar="N", type=int, default=0, help="at most N tokens"),
+            _arg("--cache-mb", metavar="N", type=int, default=2048, help="for past prompts"),
+            _arg("--at-once", metavar="N", type=int, default=4, help="replies written at a time"),
+            _arg("--download", action="store_true", help="fetch the model from the hub"),
+        ),
+        more="--model is a folder with a Transformers model, or a model's name on the hub. Only\n"
+        "weights as safetensors are loaded, and no code that comes with a model runs. Clients\n"
+        "need the token that is printed, or the one in MICRO_AGI_MODEL_SERVER_TOKEN.",
     ),
     Command(
         name="doctor",

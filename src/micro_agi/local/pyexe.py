@@ -4,13 +4,14 @@ What is lost is said: in the result of the call that lost it, and once more in t
 of the session that takes its place. A cell that fails is a failed call, with its traceback
 and what it had printed.
 
-Source: spec/local-agent.md 7.4; DESIGN 7; decision 0044.
+Source: spec/local-agent.md 7.4; DESIGN 7; decision 0047.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.provenance import tenant_of
@@ -33,12 +34,8 @@ CODE_CHARACTERS = 1_000_000
 REASON_CHARACTERS = 2_000
 
 
-class Shown(Protocol):
-    """Shortens a long text for a model, and keeps all of it for calls of the same user."""
-
-    async def __call__(self, text: str, *, user: str) -> str:
-        """Return the text, or its two ends around a handle."""
-        ...
+Shown = Callable[[str, CallContext], Awaitable[str]]
+"""Shortens a long text for a model, and keeps all of it for whom the call is."""
 
 
 class Pyexe(Arguments, frozen=True):
@@ -150,7 +147,7 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
                     held.lost = f"variables are gone, because {session.over}"
         failed = bool(cell.failure) or cell.interrupted or bool(cell.ended)
         # Of a cell that worked, the whole result is shortened where all results are.
-        printed = await shown(cell.output, user=context.user) if failed else ""
+        printed = await shown(cell.output, context) if failed else ""
         return _told(cell, news, wanted, printed)
 
     return LocalTool(run=run, needs=needs)

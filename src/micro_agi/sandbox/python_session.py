@@ -5,7 +5,7 @@ between two of them the process is stopped, so a session that nobody uses does n
 the deadline it is interrupted first and keeps its variables, then killed. Where the kernel
 cannot confine it, there is no session.
 
-Source: spec/local-agent.md 7.4; spec/sandbox.md 3, 6 (REPL column); decision 0044.
+Source: spec/local-agent.md 7.4; spec/sandbox.md 3, 6 (REPL column); decision 0047.
 """
 
 import asyncio

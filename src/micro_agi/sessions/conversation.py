@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from micro_agi.messages import (
     AnyEvent,
+    Circling,
     Compacted,
     Delegated,
     Message,
@@ -18,6 +19,7 @@ from micro_agi.messages import (
     Text,
     ToolCallFinished,
     ToolLoaded,
+    TurnFinished,
     TurnStarted,
     Usage,
     message,
@@ -44,7 +46,14 @@ class Conversation:
     turn: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
+    steps: int = 0
+    calls: int = 0
+    """Tool calls; like `steps` and money with those of delegates."""
+    seconds: float = 0.0
+    """That turns ran, without waiting for a person."""
     agent: str = ""
+    compacted: Compacted | None = None
+    """The newest compaction."""
 
     def apply(self, event: AnyEvent) -> None:
         """Take one event into account; events that change no message are ignored."""
@@ -64,8 +73,15 @@ class Conversation:
             case Compacted():
                 summary = message("system", SUMMARY_TITLE + event.summary)
                 self.messages[: event.dropped] = [summary, *event.restated]
+                self.compacted = event
+                self._spend(event.usage, event.cost_usd)
             case Recalled():
                 self.messages.append(event.message)
+            case TurnFinished():
+                self.close_calls()
+                self.seconds += event.seconds
+            case Circling():
+                self.messages.append(message("developer", circling(event)))
             case Delegated():
                 self._add_spending(event)
             case _:
@@ -128,18 +144,37 @@ class Conversation:
         while isinstance(inner, Delegated):
             inner = inner.event
         if isinstance(inner, StepFinished):
-            self.usage = self.usage.plus(inner.usage)
-            self.cost_usd += inner.cost_usd or 0.0
+            self._count(inner)
+        elif isinstance(inner, Compacted):
+            self._spend(inner.usage, inner.cost_usd)
+
+    def _count(self, step: StepFinished) -> None:
+        self._spend(step.usage, step.cost_usd)
+        self.steps += 1
+        self.calls += len(step.message.tool_calls)
+
+    def _spend(self, usage: Usage, cost_usd: float | None) -> None:
+        self.usage = self.usage.plus(usage)
+        self.cost_usd += cost_usd or 0.0
 
     def _add_step(self, step: StepFinished) -> None:
-        self.usage = self.usage.plus(step.usage)
-        self.cost_usd += step.cost_usd or 0.0
+        self._count(step)
         if step.message.tool_calls or step.message.text.strip():
             self.messages.append(step.message)
         elif not step.truncated:
             self.messages.append(message("developer", EMPTY))
         if step.truncated:
             self.messages.append(message("developer", TRUNCATED))
+
+
+def circling(event: Circling) -> str:
+    """Say to a model that it goes in a circle."""
+    what = "the last call" if event.steps == 1 else f"the last {event.steps} steps"
+    return (
+        f"You made {what} {event.rounds} times with the same arguments and got the same results. "
+        f"Repeating it will not change them: do something else, or answer with what you have. "
+        f"After {event.stops_at} times the turn ends."
+    )
 
 
 def _joined(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -1,9 +1,13 @@
 """The append-only record of every session; conversations are derived from it.
 
-One row an event: session, sequence number, time, turn, kind, schema number, body. The
-primary key (session, sequence) is also a fence: a process that lost the session to
-another one cannot append, because the number it wants is taken. While a turn runs, its
-process holds the session's lease (`store/leases.py`).
+One row an event: session, sequence number, time, turn, kind, schema number, body, and a
+hash over all of these, so that a damaged row is found (`verify`). The primary key
+(session, sequence) is also a fence: a process that lost the session to another one cannot
+append, because the number it wants is taken. While a turn runs, its process holds the
+session's lease (`store/leases.py`).
+
+What events refer to by the hash of its content (`keep`) is stored once, in the same
+transaction as the event.
 
 Deltas of a stream are not journalled; the finished step holds the whole text.
 Source: DESIGN 12.
@@ -13,6 +17,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -27,7 +32,7 @@ from micro_agi.messages import (
     TurnStarted,
 )
 from micro_agi.sessions.redact import Redactor
-from micro_agi.store import leases
+from micro_agi.store import blobs, leases
 from micro_agi.store.database import Database
 from micro_agi.values import nearest
 
@@ -39,11 +44,14 @@ OPEN = (
     " ON CONFLICT(id) DO UPDATE SET title = excluded.title WHERE title = ''"
 )
 INSERT = (
-    "INSERT INTO journal(session, seq, at, turn, kind, schema, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO journal(session, seq, at, turn, kind, schema, body, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+COLUMNS = "session, seq, at, turn, kind, schema, body, hash"
 
 SCHEMA = 1
-"""Of event bodies. Raise it when a stored event changes shape, and add an upcaster."""
+"""Of event bodies. Raise it when a stored event changes shape, and add an upcaster. A field
+with a default is no change of shape: what an old row lacks, it has."""
 
 UPCASTERS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
 """By the schema number they read: turn (kind, body) of that schema into the next one."""
@@ -61,6 +69,15 @@ class Recorded:
     """Seconds since 1970."""
     turn: int
     event: AnyEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Where a session's record is not what was written."""
+
+    where: str
+    """`journal row s/17`, `blob 1a2b…`."""
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +113,26 @@ class SessionJournal:
         """Of the newest lease: ours, or the one that somebody had before."""
         self._holding = False
         self._holder = leases.new_holder()
+        self._keeping: list[tuple[str, bytes]] = []
+        """Bodies that the next append stores."""
+        self._kept: set[str] = set()
 
     @property
     def fence(self) -> int:
         """Token of the lease that this session's running turn has, or the next one will have."""
         return self._token if self._holding else self._token + 1
+
+    def keep(self, body: bytes) -> str:
+        """Return the hash that an event may refer to `body` by; the next append stores it.
+
+        Scrubbed like events. What was kept before costs the hash only.
+        """
+        body = self.redactor.body(body)
+        key = blobs.blob_hash(body)
+        if key not in self._kept:
+            self._kept.add(key)
+            self._keeping.append((key, body))
+        return key
 
     async def append(self, events: Sequence[AnyEvent], *, turn: int, durable: bool = False) -> None:
         """Commit `events` in order, all or none.
@@ -115,6 +147,7 @@ class SessionJournal:
             return
         opening = (self.session, self._agent, rows[0][2], _title(events))
         first, self._next = self._next == 1, self._next + len(rows)
+        after, (kept, self._keeping) = self._next, (self._keeping, [])
         token, now, had = self.fence, rows[0][2], self._holding
         has = had or any(isinstance(e, TurnStarted | TurnResumed) for e in events)
         ends = any(isinstance(e, TurnFinished) for e in events)
@@ -126,6 +159,7 @@ class SessionJournal:
                 leases.renew(db, self.session, token, now, end=ends)
             if first or opening[3]:
                 db.execute(OPEN, opening)
+            blobs.put(db, self.session, kept)
             db.executemany(INSERT, rows)
 
         try:
@@ -134,6 +168,11 @@ class SessionJournal:
             self._token = token if has else self._token
         except sqlite3.IntegrityError as error:
             raise leases.lost(self.session) from error
+        except StoreFailed:
+            if self._next == after:  # they are given again: no number may be missing
+                self._next -= len(rows)
+            self._keeping = [*kept, *self._keeping]
+            raise
 
     async def renew(self) -> None:
         """Prolong the lease during a long wait; nothing happens when no turn runs.
@@ -210,11 +249,12 @@ class Journal:
     ) -> list[tuple[Any, ...]]:
         """Encode events as rows, numbered from `first`; deltas are left out."""
         kept = [e for e in events if not isinstance(e, TextDelta | ThinkingDelta)]
-        at = self._clock()
-        return [
+        at = float(self._clock())
+        rows = [
             (session, first + n, at, turn, e.__struct_config__.tag, SCHEMA, _encoder.encode(e))
             for n, e in enumerate(kept)
         ]
+        return [(*row, row_hash(*row)) for row in rows]
 
     async def read(self, session: str) -> list[Recorded]:
         """Return all events of a session, oldest first; empty for an unknown session."""
@@ -226,6 +266,47 @@ class Journal:
             Recorded(seq=seq, at=at, turn=turn, event=_decode(session, seq, kind, schema, body))
             for seq, at, turn, kind, schema, body in rows
         ]
+
+    async def blobs(self, session: str) -> dict[str, bytes | None]:
+        """Return what a session refers to by hash; None for what is missing."""
+        return await self.database.read(lambda db: blobs.of_session(db, session))
+
+    async def verify(self, session: str) -> list[Damage]:
+        """Return every row and blob of a session that is not what was written.
+
+        Rows that are older than the hashes are taken as they are.
+        """
+        query = f"SELECT {COLUMNS} FROM journal WHERE session = ? ORDER BY seq"  # noqa: S608
+        rows = await self.database.read(lambda db: db.execute(query, (session,)).fetchall())
+        found, next_seq = [], 1
+        for *row, hash_ in rows:
+            place = f"journal row {session}/{row[1]} ({row[4]}, turn {row[3]})"
+            if row[1] != next_seq:
+                found.append(Damage(where=place, what=f"event {next_seq} before it is missing"))
+            if hash_ and hash_ != row_hash(*row):
+                found.append(Damage(where=place, what=f"event {row[1]} is not as it was written"))
+            next_seq = row[1] + 1
+        for key, body in (await self.blobs(session)).items():
+            if body is None:
+                found.append(Damage(where=f"blob {key}", what="it is missing"))
+            # Keys of results from before are the first digits only.
+            elif not blobs.blob_hash(body).startswith(key):
+                found.append(Damage(where=f"blob {key}", what="it is not as it was written"))
+        return found
+
+    async def delete(self, session: str) -> int:
+        """Remove a session, and the blobs that only it referred to; returns their bytes.
+
+        What it wrote to the registry stays.
+        Raises: EntryConflict while another process runs a turn of it.
+        """
+        now = self._clock()
+
+        def write(db: sqlite3.Connection) -> int:
+            leases.refuse_busy(db, session, now)
+            return blobs.forget(db, session)
+
+        return await self.database.write(write)
 
     async def sessions(self) -> list[SessionRow]:
         """Return all sessions, or all of the user, the one used last first."""
@@ -269,6 +350,12 @@ class Journal:
             f"there is no session `{session}`",
             fix=f"did you mean: {', '.join(near)}" if near else "`micro-agi chat` starts one",
         )
+
+
+def row_hash(*columns: Any) -> str:
+    """Return the hash of a row from its other columns, the body last."""
+    *facts, body = columns
+    return sha256(repr(facts).encode() + body).hexdigest()
 
 
 def _decode(session: str, seq: int, kind: str, schema: int, body: bytes) -> AnyEvent:

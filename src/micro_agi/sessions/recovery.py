@@ -12,6 +12,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
+    Compacted,
     Delegated,
     StepFinished,
     ToolCall,
@@ -63,6 +64,8 @@ class Unfinished:
         match event:
             case StepFinished():
                 self._step(event)
+            case Compacted():
+                self._spend(event.usage, event.cost_usd)
             case ToolCallStarted():
                 self._pending(event.call_id).intent = event
             case ToolCallFinished():

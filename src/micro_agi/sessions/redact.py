@@ -67,6 +67,12 @@ class Redactor:
         clean: Event = msgspec.json.decode(body, type=type(event))
         return clean
 
+    def body(self, body: bytes) -> bytes:
+        """Return text or JSON, as bytes, without any secret in it."""
+        for secret in (*self._written, *(text.encode() for text in self._texts)):
+            body = body.replace(secret, MASK.encode())
+        return body
+
     def possible(self, text: str) -> int:
         """Return how many characters at the end of `text` may be the beginning of a secret."""
         return max((_overlap(text, secret) for secret in self._texts), default=0)

@@ -39,6 +39,20 @@ def take(db: sqlite3.Connection, session: str, token: int, holder: str, now: flo
 
     Raises: EntryConflict when another holder has it, or had it since the session was read.
     """
+    last = refuse_busy(db, session, now, holder=holder)
+    if token != last + 1:
+        raise lost(session)
+    db.execute(
+        "INSERT OR REPLACE INTO leases(session, token, holder, until) VALUES (?, ?, ?, ?)",
+        (session, token, holder, now + LEASE_S),
+    )
+
+
+def refuse_busy(db: sqlite3.Connection, session: str, now: float, *, holder: str = "") -> int:
+    """Return the newest token of a session, unless somebody but `holder` runs a turn of it.
+
+    Raises: EntryConflict.
+    """
     row = db.execute("SELECT token, holder, until FROM leases WHERE session = ?", (session,))
     last, other, until = row.fetchone() or (0, "", 0.0)
     if other != holder and until > now and is_alive(other):
@@ -47,12 +61,7 @@ def take(db: sqlite3.Connection, session: str, token: int, holder: str, now: flo
             where=f"process {other.partition(':')[0]}",
             fix="wait until it is done, or end that program",
         )
-    if token != last + 1:
-        raise lost(session)
-    db.execute(
-        "INSERT OR REPLACE INTO leases(session, token, holder, until) VALUES (?, ?, ?, ?)",
-        (session, token, holder, now + LEASE_S),
-    )
+    return int(last)
 
 
 def renew(db: sqlite3.Connection, session: str, token: int, now: float, *, end: bool) -> None:

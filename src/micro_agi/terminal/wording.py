@@ -9,6 +9,7 @@ draw it.
 from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
+    Circling,
     Compacted,
     Delegated,
     Errored,
@@ -32,6 +33,12 @@ RAISED_BY = {
     "wall clock": "turn_timeout_s",
     "tokens": "turn_budget_tokens",
     "money": "turn_budget_usd",
+    "same calls": "max_rounds",
+    "session steps": "session_max_steps",
+    "session tool calls": "session_max_tool_calls",
+    "session wall clock": "session_timeout_s",
+    "session tokens": "session_budget_tokens",
+    "session money": "session_budget_usd",
 }
 """From the name of a limit to the setting that holds it."""
 
@@ -89,6 +96,11 @@ def remark(event: AnyEvent) -> str:
             )
         case ApprovalAnswered():
             return _answered(event)
+        case Circling():
+            return (
+                f"  warning: the same calls were made {event.rounds} times with the same results; "
+                f"the model was told, and after {event.stops_at} times the turn stops"
+            )
         case StepFinished():
             return _step(event)
         case TurnResumed():
@@ -192,6 +204,12 @@ def _limit(hit: LimitHit) -> str:
     value = f"{hit.value:,g}" if hit.value < 1_000_000 else f"{hit.value:,.0f}"
     unit = "" if hit.unit == hit.limit else f" {hit.unit}"
     name = RAISED_BY.get(hit.limit)
+    if hit.limit.startswith("session ") and name:
+        return facts(
+            f"stopped: the limit of this session was reached: "
+            f"{hit.limit.removeprefix('session ')}, {value}{unit}",
+            fix=f"raise it with {PREFIX}{name.upper()} and say `go on`, or start a new session",
+        )
     more = f"; {PREFIX}{name.upper()} raises the limit" if name else ""
     return facts(
         f"stopped: the limit of one turn was reached: {hit.limit}, {value}{unit}",

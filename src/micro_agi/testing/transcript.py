@@ -68,12 +68,14 @@ async def scripted_runtime(
     approver: Approver | None = None,
     card: dict[str, Any] | None = None,
     parts: dict[str, Any] | None = None,
+    replayed: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Played]:
     """Open a runtime whose model is `script`, with a home of its own unless given one.
 
     It can reach nothing but this machine. `card` overrides facts of the model, `parts`
-    parts of the runtime, the rest are settings.
+    parts of the runtime, the rest are settings. At the end every session in it is
+    `replayed`: each model request has to come out of the journal again.
     """
     with tempfile.TemporaryDirectory(prefix="micro-agi-") as temporary:
         place = home or str(Path(temporary) / "home")
@@ -90,6 +92,15 @@ async def scripted_runtime(
             if app is not None:
                 runtime.trust()
             yield Played(runtime, model)
+            if replayed:
+                await _replay(runtime)
+
+
+async def _replay(runtime: Runtime) -> None:
+    """Rebuild every request of every session; say which one is not what was sent."""
+    for row in await runtime.journal.sessions():
+        replay = await runtime.replay(row.id)
+        assert replay.identical, f"session {row.id} does not replay: {replay.faults}"
 
 
 async def run_transcript(

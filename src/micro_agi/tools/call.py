@@ -121,7 +121,7 @@ class ToolCaller:
         text = value if isinstance(value, str) else as_text(value)
         if printed:
             text = f"{text}\n\nprinted:\n{''.join(printed)}"
-        shown = await self._results.shown(text, user=context.user)
+        shown = await self._results.shown_to(text, context)
         return ToolCallFinished(
             call_id=call.id,
             name=call.name,

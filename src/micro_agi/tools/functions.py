@@ -198,6 +198,22 @@ class Functions:
         """Build the unit of an entry that is not in the registry yet: a draft."""
         return self._unit(entry, self.registry.snapshot(), ())
 
+    async def tried(
+        self,
+        entry: Entry,
+        arguments: Sequence[Any],
+        context: CallContext,
+        *,
+        printed: Callable[[str], None],
+    ) -> Any:
+        """Run an entry that need not be in the registry, as a trial: nothing reaches outside.
+
+        Raises: what `call` raises for code in the sandbox.
+        """
+        assert context.trial is not None, "only a trial runs what nobody called"
+        unit = self.draft_unit(entry)
+        return await self._pool.call(unit, arguments, context=context, printed=printed)
+
     async def admit(self, entry: Entry) -> None:
         """Refuse an entry whose code does not load: the registry's door asks this.
 

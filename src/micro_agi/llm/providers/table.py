@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from micro_agi.llm.providers.openai import KEY, OFFICIAL, OpenAi
 from micro_agi.llm.providers.service import Dialect, Service
 from micro_agi.llm.request import Provider, ProviderAccess
+from micro_agi.values import Secret
 
 OPENAI = "wippy.llm.openai:provider"
 OPENAI_COMPATIBLE = "wippy.llm.openai_compat:provider"
 ANTHROPIC = "wippy.llm.claude:provider"
 GOOGLE = "wippy.llm.google:provider"
 
+NOBODYS = Secret("nobody's")
+"""A key for requests that are written and never sent."""
 ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -105,3 +108,18 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
 def build_providers(accesses: Mapping[str, ProviderAccess]) -> dict[str, Provider]:
     """Build the providers that were given an access, by id."""
     return {id_: PROVIDERS[id_].build(a) for id_, a in accesses.items() if id_ in PROVIDERS}
+
+
+def writer(provider: str) -> Provider | None:
+    """Return what writes the requests of a provider again, without a key and without asking.
+
+    `provider` is that of a model card: an id, with ` at ` and the address it was reached at.
+    """
+    id_, _, url = provider.partition(" at ")
+    if id_ == "scripted":
+        from micro_agi.llm.providers.scripted import ScriptedModel
+
+        return ScriptedModel(())
+    facts = PROVIDERS.get(id_)
+    access = ProviderAccess(base_url=url or (facts.url if facts else ""), api_key=NOBODYS)
+    return facts.build(access) if facts else None

@@ -4,7 +4,7 @@ Locks of files (SQLite takes them), their modes and times (`shutil.copy` sets th
 which some libraries start while they are imported (matplotlib does). Still no process and no
 program: a command that a person has to be asked about must not be a line of Python.
 
-Source: spec/sandbox.md 6 (REPL column); decision 0044.
+Source: spec/sandbox.md 6 (REPL column); decision 0047.
 """
 
 import platform

@@ -1,0 +1,1 @@
+"""The native model server: an OpenAI-compatible server over one model. Start with `server.py`."""
