@@ -110,6 +110,7 @@ def test_every_module_is_reached():
         "micro_agi.local.readers.html_program",
         "micro_agi.local.readers.parquet_program",
         "micro_agi.sandbox.worker.shell_worker",
+        "micro_agi.sandbox.worker.session_worker",
     }
     leaves = [leaf for command in COMMANDS for leaf in command.verbs or (command,)]
     run_by_name = {f"micro_agi.commands.{leaf.run.partition(':')[0]}" for leaf in leaves}

@@ -47,6 +47,8 @@ from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
 from micro_agi.local import switches
 from micro_agi.local.module import LocalParts, local_tools
+from micro_agi.local.promote_skill import Door
+from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace, workspace_of
 from micro_agi.memory.meaning import Embedder
@@ -80,7 +82,7 @@ from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.contract import contract_functions
-from micro_agi.tools.create import Gate
+from micro_agi.tools.create import Gate, parse_draft
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
@@ -341,12 +343,16 @@ class Runtime:
 
     def _register_local(self) -> None:
         """Register the tools of namespace `local`."""
+        self._sessions = Sessions(self.workspace.root)
         parts = LocalParts(
             workspace=self.workspace,
             database=self.database,
             registry=self._whole,
             memory=self.memory,
             client=self.client,
+            sessions=self._sessions,
+            gate=Door(check=parse_draft, create=self.gate.native),
+            shown=self.results.shown_to,
             clock=self._parts.clock,
         )
         for target, tool in local_tools(parts).items():
@@ -394,6 +400,8 @@ class Runtime:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if hasattr(self, "_sessions"):
+            await self._sessions.close()
         if hasattr(self, "pool"):
             await self.pool.close()
         await self.client.close()

@@ -9,12 +9,15 @@ from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import TurnStarted, Warned
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
-LOOK = Call("list_files", {})
+
+def look(asked):
+    """Look at something else each time: the same again and again would be a circle."""
+    return Call("list_files", {"path": f"nowhere/{asked.number}"})
 
 
 def turn(agent, **options):
     async def scenario():
-        async with scripted_runtime(lambda _: LOOK, **options) as played:
+        async with scripted_runtime(look, **options) as played:
             [turn] = await run_transcript(played.runtime, "go", agent=agent)
             return turn.finished
 

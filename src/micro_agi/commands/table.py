@@ -180,6 +180,72 @@ _TOOLS = (
     ),
 )
 
+_SKILL = _arg("name", metavar="NAME", help="a skill's name or its entry id")
+_SKILLS = (
+    Command(name="list", help="list skills", run="skill:list_skills"),
+    Command(
+        name="promote",
+        help="make a tool of a function in a Python file",
+        run="skill:promote",
+        arguments=(
+            _FILE,
+            _arg("function", metavar="FUNCTION", help="a function at top level, with types"),
+            _arg("name", metavar="NAME", nargs="?", default="", help="default: the function's"),
+            _arg(
+                *("--module",),
+                metavar="M",
+                dest="modules",
+                action="append",
+                default=[],
+                help="a module it imports, as numpy; repeat for more",
+            ),
+            _arg(
+                *("--host",),
+                metavar="URL",
+                dest="hosts",
+                action="append",
+                default=[],
+                help="a URL pattern it asks for",
+            ),
+        ),
+        more="It goes through the same gate as the agents' own tools.",
+    ),
+    Command(
+        name="show",
+        help="show a skill: source, schema, origin",
+        run="tool_read:show",
+        arguments=(_SKILL,),
+    ),
+    Command(
+        name="rollback",
+        help="restore an older version of a skill",
+        run="tool_write:rollback",
+        arguments=(_SKILL, _TO, _REASON),
+    ),
+    Command(
+        name="disable",
+        help="take a skill out of use; its history stays",
+        run="tool_write:disable",
+        arguments=(_SKILL, _REASON),
+    ),
+    Command(
+        name="export",
+        help="write a skill as an Agent Skills folder",
+        run="skill:export",
+        arguments=(
+            _SKILL,
+            _arg("directory", metavar="DIR", nargs="?", default=".", help="default: this one"),
+        ),
+    ),
+    Command(
+        name="import",
+        help="take an Agent Skills folder through the gate",
+        run="skill:import_folder",
+        arguments=(_arg("folder", metavar="FOLDER", help="with SKILL.md and scripts in it"),),
+        more="What it brings as tests has to pass; without tests the skill is marked untested.",
+    ),
+)
+
 _MEMORY_ID = _arg("id", metavar="ID", help="as listed: mem_17")
 _TAG = _arg(
     "--tag", metavar="TAG", dest="tags", action="append", help="a tag; repeat for more of them"
@@ -356,6 +422,7 @@ COMMANDS = (
     ),
     Command(name="registry", help="inspect and change entries", verbs=_REGISTRY),
     Command(name="tool", help="inspect, test and undo tools", verbs=_TOOLS),
+    Command(name="skill", help="Python functions that became tools", verbs=_SKILLS),
     Command(
         name="policy",
         help="what is allowed, and why",

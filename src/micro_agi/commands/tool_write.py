@@ -124,7 +124,7 @@ async def create(invocation: Invocation) -> int:
             where=_lines_of_file(f"{error.where}, {shown}", shown, line),
             fix=error.fix,
         ) from error
-    _say_created(invocation, created)
+    say_created(invocation, created)
     return 0
 
 
@@ -141,7 +141,8 @@ def _lines_of_file(text: str, shown: str, first: int) -> str:
     return re.sub(r"\bline (\d+):", lambda m: f"line {int(m[1]) + first - 1}:", at_place)
 
 
-def _say_created(invocation: Invocation, created: Created) -> None:
+def say_created(invocation: Invocation, created: Created) -> None:
+    """Say what the gate did."""
     if invocation.as_json:
         invocation.say_json(
             {

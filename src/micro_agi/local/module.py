@@ -14,6 +14,8 @@ from micro_agi.local.fetch import fetch
 from micro_agi.local.list_files import list_files
 from micro_agi.local.memory import memory_tool, recall_tool
 from micro_agi.local.project.tool import project_prompt, project_tool
+from micro_agi.local.promote_skill import Door, promote_skill
+from micro_agi.local.pyexe import Sessions, Shown, pyexe
 from micro_agi.local.read_file import read_file
 from micro_agi.local.search_files import search_files
 from micro_agi.local.shell import shell
@@ -35,6 +37,9 @@ class LocalParts:
     registry: Registry
     memory: Memory
     client: Client
+    sessions: Sessions
+    gate: Door
+    shown: Shown
     clock: Callable[[], float]
     """Seconds since 1970."""
 
@@ -54,5 +59,7 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.search_files": search_files(parts.workspace),
         "local.write_file": write_file(parts.workspace, changes),
         "local.shell": shell(parts.workspace, parts.registry),
+        "local.pyexe": pyexe(parts.workspace, parts.sessions, parts.shown),
+        "local.promote_skill": promote_skill(parts.workspace, parts.gate),
         "local.edit_file": edit_file(parts.workspace, changes),
     }

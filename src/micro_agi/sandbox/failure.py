@@ -46,10 +46,14 @@ def tool_failed(facts: LuaFacts, *, what: str = "", where: str = "", fix: str = 
     return _with_facts(error, facts)
 
 
-def limit_reached(what: str, *, where: str = "", fix: str = "", kind: str = "") -> LimitReached:
+def limit_reached(
+    what: str, *, where: str = "", fix: str = "", kind: str = "", details: Any = None
+) -> LimitReached:
     """Build the error of a call that was stopped."""
     error = LimitReached(what, where=where, fix=fix)
-    return _with_facts(error, LuaFacts(kind=kind or error.kind, message=what, retryable=False))
+    kind = kind or error.kind
+    facts = LuaFacts(kind=kind, message=what, retryable=False, details=details)
+    return _with_facts(error, facts)
 
 
 def _with_facts(error: _Error, facts: LuaFacts) -> _Error:

@@ -11,6 +11,7 @@ Source: spec/sandbox.md 6; DESIGN 7.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
@@ -176,18 +177,21 @@ class Pool:
                 printed(frame.printed)
         return await pool.call(unit, args, context=context, limits=limits, keep_bytes=keep_bytes)
 
-    async def check(self, unit: Unit) -> None:
+    async def check(self, unit: Unit, *, wall_s: float | None = None) -> None:
         """Parse a unit, run its chunk and find its method, without calling it.
+
+        Whatever its language, loading takes as long as a call of this pool may.
 
         Raises:
             EntryInvalid: it does not parse, its chunk fails, or the method is missing.
             LimitReached: the chunk alone used too much.
         """
         if not self._language.runs(unit):
-            await self._pool_for(unit).check(unit)
+            await self._pool_for(unit).check(unit, wall_s=wall_s or self._limits.wall_s)
             return
-        request = request_for(CHECK, unit, (), CHECKER, self._limits)
-        frame = _frame(unit, CHECKER, self._limits)
+        limits = self._limits if wall_s is None else replace(self._limits, wall_s=wall_s)
+        request = request_for(CHECK, unit, (), CHECKER, limits)
+        frame = _frame(unit, CHECKER, limits)
         await self._places.take()
         try:
             await self._in_a_worker(request, frame, keep_bytes=False)
@@ -201,7 +205,7 @@ class Pool:
             raise EntryInvalid(error.what, where=where, fix="correct the source") from error
         finally:
             self._places.release()
-        await pool.check(unit)
+        await pool.check(unit, wall_s=wall_s)
 
     def _pool_for(self, unit: Unit) -> "Pool":
         """Return the pool for a unit that this one cannot run, made when it is first asked for.

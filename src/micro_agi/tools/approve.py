@@ -32,7 +32,7 @@ from micro_agi.security.policy import Condition, Policy, Scope, denial
 from micro_agi.security.tenancy import GRANTS, own
 
 REQUEST = "http_client.request"
-PERSON_ONLY = ("shell.",)
+PERSON_ONLY = ("shell.", "skill.")
 """Beginnings of actions that `--yes` never grants."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
@@ -257,6 +257,8 @@ VERBS = {
     REQUEST: "request",
     "shell.run": "run",
     "shell.confirm": "run",
+    "python.run": "run Python in",
+    "skill.promote": "make a tool of",
     "workspace.read": "read",
     "workspace.write": "write",
 }

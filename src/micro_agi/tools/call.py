@@ -25,7 +25,7 @@ from micro_agi.sandbox.failure import facts_of
 from micro_agi.security.context import CallContext
 from micro_agi.tools.approve import Approvals
 from micro_agi.tools.functions import Functions, NativeFunction
-from micro_agi.tools.results import Results, owner
+from micro_agi.tools.results import Results
 from micro_agi.tools.schemas import Schemas, without_placeholder
 from micro_agi.values import content_hash, nearest
 
@@ -121,7 +121,7 @@ class ToolCaller:
         text = value if isinstance(value, str) else as_text(value)
         if printed:
             text = f"{text}\n\nprinted:\n{''.join(printed)}"
-        shown = await self.results.shown(text, session=owner(context))
+        shown = await self.results.shown_to(text, context)
         return ToolCallFinished(
             call_id=call.id,
             name=call.name,
@@ -247,9 +247,9 @@ def failed_call(
 def _python_facts(error: MicroAgiError, printed: str) -> dict[str, str]:
     """Return what Python code leaves behind when it fails: its own frames, and its prints."""
     details = facts_of(error).details
-    trace = details.get("traceback") if isinstance(details, Mapping) else None
-    left = {"traceback": trace if isinstance(trace, str) else "", "printed": printed}
-    return {name: text for name, text in left.items() if text}
+    known = details if isinstance(details, Mapping) else {}
+    left = {"traceback": known.get("traceback"), "printed": printed or known.get("printed")}
+    return {name: text for name, text in left.items() if text and isinstance(text, str)}
 
 
 def call_key(context: CallContext, call: ToolCall) -> str:

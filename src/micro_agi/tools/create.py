@@ -7,6 +7,7 @@ door asks the policy again at the write, and the worker confines whatever passed
 `create_tool`, `micro-agi tool create FILE` and promoted skills all come through here.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from micro_agi.errors import DraftRefused, EntryNotFound, MicroAgiError, PolicyDenied, ToolFailed
+from micro_agi.errors import (
+    DraftRefused,
+    EntryInvalid,
+    EntryNotFound,
+    MicroAgiError,
+    PolicyDenied,
+    ToolFailed,
+)
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.seen import seen_by
@@ -39,7 +47,7 @@ MAX_TESTS = 32
 KINDS = {"lua": "function.lua", "python": "function.python"}
 INPUT_KEYS = (
     *("name", "description", "source", "modules", "hosts", "input_schema", "tests"),
-    *("language", "expected_revision", "imports"),
+    *("language", "expected_revision", "imports", "function"),
 )
 
 
@@ -224,7 +232,12 @@ class Gate:
 
     async def _check_source(self, draft: Draft, entry: Entry) -> None:
         with _step("source"):
-            await self._pool.check(self._functions.draft_unit(entry))
+            try:
+                await self._pool.check(self._functions.draft_unit(entry))
+            except (ToolFailed, EntryInvalid) as error:
+                if draft.language != "python":
+                    raise
+                raise python_source.not_loaded(error) from error
         problems = FINDINGS[draft.language](
             draft.source, modules=draft.modules, imports=draft.imports
         )
@@ -337,6 +350,8 @@ def parse_draft(value: Any) -> Draft:
         )
     revision = value.get("expected_revision")
     source = _source(value)
+    if value.get("function") and language != "python":
+        raise _refused("shape", "`function` is for Python", "Lua returns { handler = … }")
     method, schema = _python(value, name, source) if language == "python" else ("handler", None)
     modules = _list(value, "modules", str)
     if language == "python":
@@ -344,7 +359,7 @@ def parse_draft(value: Any) -> Draft:
         modules = [m for m in modules if m in PYTHON_MODULES or m not in sys.stdlib_module_names]
     return Draft(
         name=name,
-        description=_text(value, "description"),
+        description=_description(value, method, source),
         source=source,
         language=language,
         method=method,
@@ -363,11 +378,20 @@ def _python(
     """Return the function of a Python source and, unless one is given, its schema."""
     with _step("source"):
         tree = python_source.parse(source)
-        function = python_source.function_of(tree, name)
+        function = python_source.function_of(tree, name, named=str(value.get("function") or ""))
         given = value.get("input_schema") is not None
         if given or function.name == python_source.HANDLER:
             return function.name, None
         return function.name, python_schema.schema_of(tree, function)
+
+
+def _description(value: Mapping[str, Any], method: str, source: str) -> str:
+    """Return what is said of the tool; of a named function, what its docstring says first."""
+    if value.get("function") and not value.get("description"):
+        tree = python_source.parse(source)
+        function = python_source.function_of(tree, method, named=method)
+        return " ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split())
+    return _text(value, "description")
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

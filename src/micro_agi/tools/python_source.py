@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from micro_agi.errors import EntryInvalid
+from micro_agi.errors import EntryInvalid, MicroAgiError
 from micro_agi.sandbox.modules import PYTHON_MODULES
 from micro_agi.tools.lua_source import Finding
 from micro_agi.values import nearest
@@ -69,12 +69,22 @@ def parse(source: str) -> ast.Module:
         raise refused("syntax", 1, what, "write it simpler") from error
 
 
-def function_of(tree: ast.Module, name: str) -> Function:
-    """Return the function that a call of the tool `name` runs: its namesake, or `handler`.
+def not_loaded(error: MicroAgiError) -> EntryInvalid:
+    """Return the refusal of a source that does not load in a worker."""
+    line = error.where.rpartition(":")[2]
+    fix = "leave at top level only what works in an empty directory"
+    return refused("import", int(line) if line.isdigit() else 1, error.what, fix)
 
-    Raises: EntryInvalid when there is neither at top level.
+
+def function_of(tree: ast.Module, name: str, *, named: str = "") -> Function:
+    """Return the function that a call of the tool `name` runs.
+
+    It is the one that the author `named`, else its namesake, else `handler`.
+    Raises: EntryInvalid when it is not at top level.
     """
     functions = {n.name: n for n in tree.body if isinstance(n, Function)}
+    if named:
+        return _named(functions, named)
     for wanted in (name, HANDLER):
         if wanted in functions:
             return functions[wanted]
@@ -83,6 +93,19 @@ def function_of(tree: ast.Module, name: str) -> Function:
     what = f"there is no function `{name}` or `{HANDLER}` at top level"
     if near:
         what += f"; there is `{near[0]}`"
+    raise refused("not-found", functions[near[0]].lineno if near else 1, what, fix)
+
+
+def _named(functions: Mapping[str, Function], named: str) -> Function:
+    if named == HANDLER:
+        what = f"`{HANDLER}` is the name of functions that take all arguments as one object"
+        line = functions[named].lineno if named in functions else 1
+        raise refused(HANDLER, line, what, "give the function a name of its own")
+    if named in functions:
+        return functions[named]
+    near = nearest(named, functions)
+    what = f"there is no function `{named}` at top level"
+    fix = f"there is: {', '.join(near)}" if near else f"define `def {named}(…):`, not indented"
     raise refused("not-found", functions[near[0]].lineno if near else 1, what, fix)
 
 

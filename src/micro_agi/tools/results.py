@@ -61,6 +61,10 @@ class Results:
         tail = room // 3
         return text[: room - tail] + note + (text[-tail:] if tail else "")
 
+    async def shown_to(self, text: str, context: CallContext) -> str:
+        """Do what `shown` does, for whom a call is."""
+        return await self.shown(text, session=owner(context))
+
     def preview(self, text: str) -> str:
         """Return what `shown` does, and store nothing."""
         if len(text) * 4 <= self._limit or len(text.encode()) <= self._limit:

@@ -9,7 +9,7 @@ Source: spec/sandbox.md 6 "seccomp default action", 7 (traps 6 and 10); the kern
 
 import errno
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from micro_agi.sandbox.worker.seccomp import KILL_PROCESS, Check, Rule, assemble
 from micro_agi.sandbox.worker.syscalls import Machine
@@ -107,10 +107,13 @@ def numbers() -> Mapping[str, int]:
     return {**TABLES.get(platform.machine(), {}), **MERGED}
 
 
-def program(machine: Machine) -> bytes:
-    """Assemble the filter."""
-    machine = machine._replace(numbers={**machine.numbers, **numbers()})
+def program(
+    machine: Machine, more: Sequence[Rule] = (), table: Mapping[str, int] | None = None
+) -> bytes:
+    """Assemble the filter; `more` rules come first, with the numbers of `table`."""
+    machine = machine._replace(numbers={**(table or {}), **machine.numbers, **numbers()})
     rules = [
+        *more,
         *(Rule(name) for name in (*MEMORY, *FILES, *TIME_AND_SELF)),
         Rule("fcntl", checks=(PLAIN_FCNTL,)),
         Rule("fcntl", checks=(F_DUPFD_CLOEXEC,)),

@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import re
+from collections.abc import Sequence
 
 from micro_agi.sandbox.worker.minimal_root import (
     ACCESS_TIMES,
@@ -52,8 +53,18 @@ HIDDEN = (
 """Looked for by name beside each other: the cost does not depend on what else there is."""
 
 
-def enter(machine: Machine, workspace: str) -> None:
-    """Replace `/`; raise OSError for what the kernel refuses."""
+def enter(
+    machine: Machine,
+    workspace: str,
+    *,
+    libraries: Sequence[str] = (),
+    protected: Sequence[str] = (),
+) -> None:
+    """Replace `/`; raise OSError for what the kernel refuses.
+
+    `libraries` are further directories to read, at their own paths; `protected` names in the
+    workspace's own directory that cannot be changed from in here.
+    """
     programs = [path for path in PROGRAMS if os.path.isdir(path) and not os.path.islink(path)]
     links = [(path, os.readlink(path)) for path in PROGRAMS if os.path.islink(path)]
     settings = [f"/etc/{name}" for name in SETTINGS if os.path.exists(f"/etc/{name}")]
@@ -61,6 +72,11 @@ def enter(machine: Machine, workspace: str) -> None:
     readable = [(os.open(path, os.O_PATH | os.O_CLOEXEC), path) for path in (*programs, *settings)]
     devices = [
         (os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC), f"/dev/{name}") for name in DEVICES
+    ]
+    further = [
+        (os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        for path in libraries
+        if not any(_below(path, shown) for shown in programs)
     ]
     work = os.open(workspace, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mount(None, b"/", None, RECURSIVE | PRIVATE)
@@ -80,8 +96,15 @@ def enter(machine: Machine, workspace: str) -> None:
     os.mkdir(temporary)
     mount(b"none", temporary.encode(), b"tmpfs", NO_SETUID | NO_DEVICES, limits.encode())
     os.mkdir(PLACE + HOME, 0o700)
+    outside = [(handle, path) for handle, path in further if not _below(path, workspace)]
+    for handle, path in outside:
+        _show(handle, PLACE + path, READ_ONLY | NO_SETUID | NO_DEVICES)
     _show(work, PLACE + workspace, NO_SETUID | NO_DEVICES)
+    # What this program itself is made of may lie in the workspace; nobody in here changes it.
+    for handle, path in (each for each in further if each not in outside):
+        _show(handle, PLACE + path, READ_ONLY | NO_SETUID | NO_DEVICES)
     _hide(work, workspace)
+    _protect(work, workspace, protected)
     os.chdir(PLACE)
     if LIBC.syscall(machine.numbers["pivot_root"], b".", b".") != 0:
         raise fail("pivot_root")
@@ -89,8 +112,12 @@ def enter(machine: Machine, workspace: str) -> None:
         raise fail("umount2")
     os.chdir("/")
     mount(b"none", b"/", None, REMOUNT | READ_ONLY | NO_SETUID | NO_DEVICES)
-    for handle, _ in (*readable, *devices, (work, "")):
+    for handle, _ in (*readable, *devices, *further, (work, "")):
         os.close(handle)
+
+
+def _below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _show(handle: int, target: str, flags: int) -> None:
@@ -151,6 +178,17 @@ def _hide(work: int, workspace: str) -> None:
         cover = {0o100000: EMPTY_FILE, 0o040000: EMPTY_DIRECTORY}.get(kind)
         if cover is not None:
             _show_path(PLACE + cover, f"{PLACE}{workspace}/{name}")
+
+
+def _protect(work: int, workspace: str, names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=work)
+        except OSError:
+            continue
+        if os.fstat(handle).st_mode & 0o170000 in (0o100000, 0o040000):
+            _show(handle, f"{PLACE}{workspace}/{name}", READ_ONLY | NO_SETUID | NO_DEVICES)
+        os.close(handle)
 
 
 def _show_path(source: str, target: str) -> None:
