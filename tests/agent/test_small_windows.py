@@ -148,7 +148,7 @@ def test_a_restart_finds_what_was_shortened_as_it_was(tmp_path):
     async def scenario():
         home = str(tmp_path)
         entries = [REPORT, agent("a", tools=["app:report"])]
-        async with playing(script, *entries, card={"max_tokens": 4096}, home=home) as played:
+        async with playing(script, *entries, card={"max_tokens": 8192}, home=home) as played:
             session = await played.runtime.session("s", agent="app:a")
             await session.run("go", lambda _: None)
             before = session.conversation.messages

@@ -350,14 +350,18 @@ class Turn:
         messages = self.conversation.messages
         runner = await self.agent.ready()
         prepared = runner.prepare(messages, system=system)
-        if excess := self.fit.excess(prepared.request, prepared.body):
-            shorter = await self.fit.shorter(messages, excess)
-            if shorter:
+        excess = self.fit.excess(prepared.request, prepared.body)
+        if excess and any(m.role == "tool" for m in messages):
+            # First, since the tool that reads the rest takes room as well.
+            await self.commit(await self.outcomes.offer_pages())
+            runner = await self.agent.ready()
+            prepared = runner.prepare(messages, system=system)
+            excess = self.fit.excess(prepared.request, prepared.body)
+            if shorter := await self.fit.shorter(messages, excess):
                 before = sum(len(messages[r.at].text) for r in shorter)
                 after = sum(len(r.text) for r in shorter)
                 event = Shortened(results=tuple(shorter), chars_before=before, chars_after=after)
-                await self.commit([event, *await self.outcomes.offer_pages()])
-                runner = await self.agent.ready()
+                await self.commit([event])
                 prepared = runner.prepare(messages, system=system)
         excess = self.fit.excess(prepared.request, prepared.body)
         # Where even an empty conversation would not fit, nothing of it is given up.
