@@ -110,6 +110,7 @@ class PythonSession:
         os.set_blocking(self._written, False)
         self._output = Output(0)
         self._outer: asyncio.subprocess.Process | None = None
+        self._outer_handle = -1
         self._handle = -1
         self._pid = 0
         self._over = ""
@@ -171,6 +172,7 @@ class PythonSession:
             pass_fds=[theirs],
             start_new_session=True,
         )
+        self._outer_handle = os.pidfd_open(self._outer.pid)
         self._theirs.close()
         self._let_go_of_writes()
         try:
@@ -348,9 +350,11 @@ class PythonSession:
         self._over = self._over or why
         if self._handle >= 0:
             self._signal(signal.SIGKILL)
-        if self._outer is not None:
+        if self._outer_handle >= 0:
+            # Not `self._outer.kill()`, which first looks whether it ended and takes the news
+            # away from whoever waits for it.
             with contextlib.suppress(ProcessLookupError):
-                self._outer.kill()
+                signal.pidfd_send_signal(self._outer_handle, signal.SIGKILL)
 
     async def close(self) -> None:
         """End the process and everything in its room. Calling it again does nothing."""
@@ -362,7 +366,7 @@ class PythonSession:
         self._channel.close()
         self._theirs.close()
         self._let_go_of_writes()
-        for name in ("_handle", "_written"):
+        for name in ("_handle", "_outer_handle", "_written"):
             if (number := getattr(self, name)) >= 0:
                 os.close(number)
                 setattr(self, name, -1)
