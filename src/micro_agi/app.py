@@ -82,7 +82,7 @@ from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.contract import contract_functions
-from micro_agi.tools.create import Gate, parse_draft
+from micro_agi.tools.create import Created, Draft, Gate, parse_draft
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
@@ -584,6 +584,14 @@ class Runtime:
             approvals=Approvals(self._seen(user), approver or self.approver),
             unfinished=unfinished(events),
         )
+
+    async def create_tool(self, draft: Draft, *, reason: str) -> Created:
+        """Take a draft of the person at the command line, or of the embedder, through the gate.
+
+        Raises: what `Gate.create` raises.
+        """
+        await self._welcome(self.settings.user)
+        return await self.gate.create(draft, self.root(reason=reason))
 
     async def replay(self, session_id: str) -> Replay:
         """Rebuild every model request of a session from its journal, without a model.

@@ -9,6 +9,7 @@ from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import (
     StepFinished,
     StepStarted,
+    TextDelta,
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
@@ -21,32 +22,65 @@ def kinds(recorded):
     return [type(r.event) for r in recorded]
 
 
-def test_everything_before_a_request_or_a_call_is_journalled_when_it_starts():
-    seen = []
+def in_journal(database):
+    """Return the kinds of events that are committed, read on another connection."""
+    query = "SELECT kind FROM journal ORDER BY seq"
+    return [kind for (kind,) in database.read_now(lambda db: db.execute(query).fetchall())]
+
+
+def test_everything_before_a_call_and_before_an_answer_is_seen_is_journalled():
+    at_call, at_delta = [], []
 
     async def scenario():
-        async def look(asked):
-            seen.append(kinds(await played.runtime.journal.read("s")))
-            return Call("peek") if asked.number == 0 else "done"
-
         async def peek() -> str:
             """Look into the journal."""
-            seen.append(kinds(await played.runtime.journal.read("s")))
+            at_call.append(kinds(await played.runtime.journal.read("s")))
             return "seen"
 
-        async with scripted_runtime(look) as played:
+        def listen(event):
+            if isinstance(event, TextDelta):
+                at_delta.append(in_journal(played.runtime.database))
+
+        async with scripted_runtime([Call("peek"), "done"]) as played:
             played.runtime.tool(peek)
             session = await played.runtime.session("s")
             session.agent.add_tools(["app.native:peek"])
-            await session.run("go", lambda _: None)
+            await session.run("go", listen)
             return kinds(await played.runtime.journal.read("s"))
 
     journal = asyncio.run(scenario())
-    start = [TurnStarted, StepStarted]
-    called = [*start, StepFinished, ToolCallStarted]
+    called = [TurnStarted, StepStarted, StepFinished, ToolCallStarted]
     asked_again = [*called, ToolCallFinished, StepStarted]
-    assert seen == [start, called, asked_again]
+    assert at_call == [called]
+    assert at_delta == [[kind.__struct_config__.tag for kind in asked_again]]
     assert journal == [*asked_again, StepFinished, TurnFinished]
+
+
+def test_a_request_whose_intent_cannot_be_journalled_ends_at_once_and_shows_nothing():
+    shown, answered = [], []
+
+    async def scenario():
+        async def slow(asked):
+            await asyncio.Event().wait()
+            answered.append(asked)
+            return "too late"
+
+        async with scripted_runtime([slow, "yes"]) as played:
+            session = await played.runtime.session("s")
+            await session.load()
+            pages(played.runtime.database, 0)
+            async with asyncio.timeout(5) as patience:
+                with pytest.raises(StoreFailed, match="the disk is full"):
+                    await session.run("word " * 1000, shown.append)
+            assert (shown, answered, patience.expired()) == ([], [], False)
+            pages(played.runtime.database, 100_000)
+            await session.run("again", shown.append)
+            return await played.runtime.journal.read("s")
+
+    assert kinds(asyncio.run(scenario())) == [
+        TurnStarted,
+        *(TurnStarted, StepStarted, StepFinished, TurnFinished),
+    ]
 
 
 def pages(database, spare):

@@ -1,11 +1,15 @@
 """`micro-agi skill`: promote, list, export, import, undo."""
 
+import asyncio
 import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+from micro_agi.messages import Warned
+from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 SOURCE = '''
 def double(number: float) -> float:
@@ -130,3 +134,21 @@ def test_a_folder_that_is_wrong_says_what_and_imports_nothing(program):
     refused = program.refused("skill", "import", reaching, code=1)
     assert "line 3: tools may not import `os`" in refused[0]
     assert "No skills yet" in program.ok("skill", "list")
+
+
+def test_a_users_skill_is_there_for_the_assistant_in_that_users_next_session_alone(program):
+    file = program.file("doubling.py", SOURCE)
+    # Nothing was done for this user before.
+    program.ok("--user", "alice", "skill", "promote", file, "double", "twice")
+
+    def tools_of(*user):
+        return asyncio.run(offered(str(program.home), *user))
+
+    async def offered(home, user=""):
+        async with scripted_runtime(["hi"], home=home, user=user) as played:
+            [turn] = await run_transcript(played.runtime, "hello", agent="local:assistant")
+            assert turn.of(Warned) == []
+            return [tool.name for tool in played.model.requests[0].tools]
+
+    assert "twice" in tools_of("alice")
+    assert "twice" not in [*tools_of("bob"), *tools_of()]

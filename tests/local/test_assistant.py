@@ -50,17 +50,22 @@ def test_an_app_with_agents_of_its_own_talks_to_them_first(tmp_path):
 
 @pytest.mark.requirement("004/settings/switches")
 def test_a_tool_that_is_switched_off_is_not_there_and_leaves_no_warning():
-    off = dict.fromkeys(("enable_shell", "enable_files", "enable_memory"), False)
+    switches = ("enable_shell", "enable_files", "enable_memory", "enable_pyexe")
+    off = dict.fromkeys(switches, False)
 
     async def scenario():
         async with scripted_runtime(["hi"], **off, temperature=0.3, max_tokens=99) as played:
             rt = played.runtime
             [turn] = await run_transcript(rt, "hello", agent="local:assistant")
-            with pytest.raises(EntryNotFound):
-                await rt.call("local:shell", {"command": "true"})
+            for tool, arguments in (
+                ("local:shell", {"command": "true"}),
+                ("local:pyexe", {"code": "1"}),
+            ):
+                with pytest.raises(EntryNotFound):
+                    await rt.call(tool, arguments)
             return turn, played.model.requests[0]
 
     turn, request = asyncio.run(scenario())
-    assert [t.name for t in request.tools] == ["data_view", "fetch", "project"]
+    assert [t.name for t in request.tools] == ["data_view", "fetch", "project", "promote_skill"]
     assert (request.options.temperature, request.options.max_tokens) == (0.3, 99)
     assert turn.of(Warned) == []

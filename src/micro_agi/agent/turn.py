@@ -3,7 +3,8 @@
 Everything that happens is an event. `commit` journals events before the next effect, and
 shows them only then; so what a person saw, what the journal holds and what a model was
 sent cannot differ. An outcome that only the next step builds on waits for that step's
-intent (`later=True`): a step costs two commits, whatever the number of its calls.
+intent (`later=True`): a step costs two commits, whatever the number of its calls. The first
+of them runs beside the request, whose answer is nothing to anybody before it is done.
 
 Limits are outcomes, never answers. Source: seed 000 "Agent Loop"; spec/agent.md 7.2;
 DESIGN 10, 12.
@@ -34,6 +35,7 @@ from micro_agi.agent.inputs import Recorder
 from micro_agi.agent.limits import TurnLimits
 from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.outcomes import Outcomes
+from micro_agi.agent.shown_after import ShownAfter
 from micro_agi.agent.step import Runner
 from micro_agi.agent.tool_search import TOOL_SEARCH
 from micro_agi.agent.verify import seen_by, unbacked
@@ -71,7 +73,7 @@ from micro_agi.tools.approve import Approvals
 from micro_agi.tools.call import ToolCaller, call_key, failed_call
 from micro_agi.tools.results import owner
 
-Commit = Callable[..., Awaitable[Sequence[AnyEvent]]]
+Commit = Callable[..., Coroutine[Any, Any, Sequence[AnyEvent]]]
 """`await commit([event, …], durable=False, later=False)`; returns them without secrets."""
 
 Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
@@ -306,22 +308,21 @@ class Turn:
             raise refused
         self.sent = prepared
         self.steps += 1
-        await self.commit(
-            [
-                StepStarted(
-                    step=self.steps,
-                    model=runner.card.name,
-                    request_hash=prepared.hash,
-                    registry_version=self.registry.version,
-                    inputs=self.recorder.of(
-                        prepared.request,
-                        system=runner.compiled.system,
-                        in_words=prepared.request.messages is not self.conversation.messages,
-                    ),
-                )
-            ]
+        started = StepStarted(
+            step=self.steps,
+            model=runner.card.name,
+            request_hash=prepared.hash,
+            registry_version=self.registry.version,
+            inputs=self.recorder.of(
+                prepared.request,
+                system=runner.compiled.system,
+                in_words=prepared.request.messages is not self.conversation.messages,
+            ),
         )
-        response = await runner.send(prepared, self.show)
+        # On an open connection the request leaves at once: the commit is done while the
+        # model reads it.
+        async with ShownAfter(self.commit([started]), self.show) as show:
+            response = await runner.send(prepared, show)
         self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
         self.body = prepared.body

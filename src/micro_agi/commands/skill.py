@@ -65,7 +65,7 @@ async def promote(invocation: Invocation) -> int:
     )
     reason = f"skill promote {shown_name(args.file)}#{args.function}"
     async with open_runtime(invocation) as rt:
-        say_created(invocation, await rt.gate.create(draft, rt.root(reason=reason)))
+        say_created(invocation, await rt.create_tool(draft, reason=reason))
     return 0
 
 
@@ -101,6 +101,6 @@ async def import_folder(invocation: Invocation) -> int:
     folder = Path(invocation.args.folder)
     draft = parse_draft(read_folder(folder))
     async with open_runtime(invocation) as rt:
-        context = rt.root(reason=f"skill import {draft.name}")
-        say_created(invocation, await rt.gate.create(draft, context))
+        created = await rt.create_tool(draft, reason=f"skill import {draft.name}")
+        say_created(invocation, created)
     return 0

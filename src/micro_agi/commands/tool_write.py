@@ -116,8 +116,7 @@ async def create(invocation: Invocation) -> int:
     try:
         draft = parse_draft(value)
         async with open_runtime(invocation) as rt:
-            context = rt.root(reason=f"tool create {shown}")
-            created = await rt.gate.create(draft, context)
+            created = await rt.create_tool(draft, reason=f"tool create {shown}")
     except DraftRefused as error:
         raise DraftRefused(
             _lines_of_file(error.what, shown, line),

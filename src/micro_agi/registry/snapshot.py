@@ -26,7 +26,7 @@ _EMPTY: Bucket = PersistentMap()
 class Snapshot:
     """All entries as of `version`, or those of them that one user may know (`seen_by`)."""
 
-    __slots__ = ("_door", "_entries", "_index", "_ordered", "_user", "version")
+    __slots__ = ("_door", "_entries", "_index", "_ordered", "user", "version")
 
     def __init__(
         self,
@@ -41,14 +41,15 @@ class Snapshot:
         self._entries = entries
         self._index = index
         self._door = door
-        self._user = user
+        self.user = user
+        """Whose view it is; None is the operator's."""
         self._ordered: tuple[Entry, ...] | None = None
 
     def __repr__(self) -> str:
         return f"registry.Snapshot{{version=v{self.version}}}"
 
     def __len__(self) -> int:
-        return len(self._entries) if self._user is None else len(self.entries())
+        return len(self._entries) if self.user is None else len(self.entries())
 
     def __contains__(self, entry_id: str) -> bool:
         return self._get(entry_id) is not None
@@ -72,22 +73,22 @@ class Snapshot:
         None is the operator, who sees everything. Costs nothing but the object: the maps are
         shared. A view never shows more than the snapshot it was made from.
         """
-        if user is None or user == self._user:
+        if user is None or user == self.user:
             return self
-        assert self._user is None, "the view of one user is asked for another's"
+        assert self.user is None, "the view of one user is asked for another's"
         return Snapshot(self.version, self._entries, self._index, self._door, user)
 
     def _get(self, entry_id: str) -> Entry | None:
         entry = self._entries.get(entry_id)
-        if self._user is None or entry is None or self._shows(entry):
+        if self.user is None or entry is None or self._shows(entry):
             return entry
         return None
 
     def _shows(self, entry: Entry) -> bool:
-        return tenancy.visible(entry.namespace, self._user)
+        return tenancy.visible(entry.namespace, self.user)
 
     def _shown(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        return iter(entries) if self._user is None else filter(self._shows, entries)
+        return iter(entries) if self.user is None else filter(self._shows, entries)
 
     def find(self, criteria: Mapping[str, Any] | None = None) -> list[Entry]:
         """Return the entries that meet all criteria, ordered by id.
@@ -144,7 +145,7 @@ class Snapshot:
                     entry_id, entry if key in after else None
                 )
                 index = index.changed(key, bucket if len(bucket) else None)
-        return Snapshot(version, kept, index, door or self._door, self._user)
+        return Snapshot(version, kept, index, door or self._door, self.user)
 
     def not_found(self, entry_id: str) -> EntryNotFound:
         """Build the error for a missing id; looks for similar ones in its namespace first."""

@@ -19,6 +19,7 @@ from micro_agi.errors import ArgumentsInvalid, EntryInvalid, EntryNotFound, Micr
 from micro_agi.messages import ToolSpec, Warned
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.security.tenancy import GENERATED, own
 from micro_agi.tools.schemas import Schemas
 from micro_agi.values import nearest
 
@@ -260,12 +261,15 @@ def _entries(snapshot: Snapshot, reference: Reference) -> list[Entry]:
     namespace, colon, name = reference.id.partition(":")
     if not (colon and name == "*"):
         return [snapshot.get(reference.id)]
+    made = namespace == GENERATED
+    if made:  # by agents, for whoever this is compiled for; there may be none yet
+        namespace = own(GENERATED, snapshot.user or "")
     found = [
         e
         for e in snapshot.namespace(namespace)
         if e.kind.startswith("function.") and e.meta.get("type") == "tool"
     ]
-    if not found:
+    if not found and not made:
         spaces = {e.namespace for e in snapshot.find({"meta.type": "tool"})}
         near = ", ".join(nearest(namespace, spaces) or sorted(spaces))
         raise EntryNotFound(
