@@ -699,6 +699,7 @@ class Runtime:
                 budget_usd=settings.turn_budget_usd,
                 tool_concurrency=settings.tool_concurrency,
                 rounds=settings.max_rounds,
+                model_retries=settings.model_retries,
                 session=SessionLimits(
                     steps=settings.session_max_steps,
                     tool_calls=settings.session_max_tool_calls,

@@ -76,6 +76,7 @@ class Asked:
         self.clock = FakeClock()
         self.replies = []
         self.error = None
+        self.keep_cut = request.pop("keep_cut", False)
         self.talk = request.pop("messages", None) or [message("user", "hello")]
         self.server = ScriptedServer(script, key=server_key)
         asyncio.run(asyncio.wait_for(self._run(kind, key, timeout_s, times, request), 20))
@@ -96,7 +97,9 @@ class Asked:
             )
             try:
                 for _ in range(times):
-                    reply = await gateway.generate(wanted, self.events.append)
+                    prepared = gateway.prepare(wanted)
+                    show = self.events.append
+                    reply = await gateway.send(prepared, show, keep_cut=self.keep_cut)
                     self.replies.append(reply)
                     if reply.tool_calls:
                         self.talk.append(reply.message)

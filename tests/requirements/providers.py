@@ -10,6 +10,11 @@ REQUIREMENTS = [
     ),
     R("agents/providers/errors", "LLM", "What a provider refuses is one of the typed errors."),
     R(
+        "agents/providers/cut-streams",
+        "LLM",
+        "A stream that is cut goes on while it gets further; half a tool call is never run.",
+    ),
+    R(
         "agents/providers/signatures",
         "LLM",
         "Signed thinking survives a restart and goes back byte for byte.",

@@ -50,6 +50,8 @@ class TurnLimits:
     tool_concurrency: int = 8
     rounds: int = 8
     """Rounds of the same calls with the same results; 0 is no limit."""
+    model_retries: int = 3
+    """Tries in a row that brought no more of a reply; the gateway counts them."""
     session: SessionLimits = field(default_factory=SessionLimits)
     steps_chosen: bool = False
     """A person set `steps`: what an agent's definition says does not count then."""

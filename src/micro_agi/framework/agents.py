@@ -388,6 +388,8 @@ def _response(
     }
     if response.truncated:
         facts["truncated"] = True
+    if response.problem is not None:
+        facts["problem"] = dict(response.problem)
     if response.tool_calls:
         facts["tool_calls"] = [
             call_for_lua(c, runner.tools.get(c.name)) for c in response.tool_calls
