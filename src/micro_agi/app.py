@@ -30,6 +30,7 @@ from micro_agi.agent.traits import Merger
 from micro_agi.agent.what_if import OtherVersion, WhatIf, version_of
 from micro_agi.errors import EntryConflict, InputInvalid, MicroAgiError, PolicyDenied
 from micro_agi.framework.host import compile_schema, framework_functions
+from micro_agi.framework.model_resolver import BoundModelResolver
 from micro_agi.framework.state import Frames
 from micro_agi.framework.usage import BoundTracker
 from micro_agi.home import (
@@ -251,6 +252,12 @@ class Runtime:
                 database=self.database,
                 ask=self._ask,
                 say=self.notices.append,
+                resolve=BoundModelResolver(
+                    whole,
+                    lambda: self.functions,
+                    lambda: self.catalogue,
+                    permit=self._permit,
+                ),
                 fixed=parts.card,
             ),
             parts.providers,
@@ -372,6 +379,8 @@ class Runtime:
             client=self.client,
             choose=self.models.choose,
             exact=self.models.exact,
+            at_provider=self.models.at_provider,
+            beside=self.models.beside,
             catalogue=lambda: self.models.catalogue,
             classes=lambda: model_classes(self.registry.snapshot()),
             compile_schema=compile_schema,
@@ -523,17 +532,19 @@ class Runtime:
     async def select_agent(self, request: str, of_class: str, *, model: str = "") -> Selected:
         """Let a model choose the agent of a class that fits a request best.
 
-        `model` is a name or a class, else one of class `fast`, else what there is.
+        `model` is a name or a class; else a cheap one at a service that one of them uses.
         Raises: as `agent.select.select_agent`.
         """
-        usual = "class:fast" if self.catalogue.by_class("fast") else ""
-        card = await self.models.choose(model or usual)
+
+        async def choose(names: Sequence[str]) -> ModelCard:
+            return await (self.models.choose(model) if model else self.models.beside(names, {}))
+
         return await select_agent(
             self.discovery.agents(of_class=of_class),
             request,
             of_class=of_class,
             gateway=self.models.gateway,
-            card=card,
+            choose=choose,
         )
 
     async def session(

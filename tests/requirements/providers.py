@@ -54,6 +54,13 @@ REQUIREMENTS = [
         "of an agent's conversation is always cached.",
     ),
     R(
+        "agents/models/class-stays-local",
+        "LLM",
+        "A class, and the agent selector, stay at a server that a person chose.",
+        "differs",
+        "The reference asks gpt-4.1, whatever the agents run on.",
+    ),
+    R(
         "agents/providers/google-key",
         "LLM",
         "Google's key is read from GEMINI_API_KEY, else from GOOGLE_API_KEY.",

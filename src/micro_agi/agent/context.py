@@ -37,8 +37,9 @@ from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.functions import Functions
 
-ChooseModel = Callable[[str], Awaitable[ModelCard]]
-"""From the model an agent wants to the one it gets; asks a person or raises InputInvalid."""
+ChooseModel = Callable[[str, Mapping[str, Any]], Awaitable[ModelCard]]
+"""From the model an agent wants, and its base context, to the one it gets; asks a person or
+raises InputInvalid."""
 
 RESOLVER = Actor("resolver")
 """Runs the app's resolver, before there is an agent to act as; no policy allows it anything."""
@@ -183,7 +184,7 @@ class AgentContext:
             app's resolver raises.
         """
         compiled = await self.compiled(spec_or_id)
-        card = await self._parts.choose(model or compiled.spec.model)
+        card = await self._parts.choose(model or compiled.spec.model, self.values)
         self._wanted = spec_or_id
         return self._make_current(compiled, card)
 
@@ -254,7 +255,7 @@ class AgentContext:
                 "No current agent to change model for",
                 fix="call load_agent first, also after a change of its tools",
             )
-        card = await self._parts.choose(name)
+        card = await self._parts.choose(name, self.values)
         return self._make_current(self._runner.compiled, card, total=self._runner)
 
     def get_current_agent(self) -> Runner:

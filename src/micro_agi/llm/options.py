@@ -28,7 +28,7 @@ SAMPLING: Mapping[str, str] = {
 }
 """Option → its name in a card's options."""
 KNOWN = (
-    *("model", "max_tokens", "temperature", "thinking_effort", "user", "timeout"),
+    *("model", "provider_id", "max_tokens", "temperature", "thinking_effort", "user", "timeout"),
     *("tool_choice", "timestamp", "metadata"),
     *SAMPLING,
 )
@@ -40,7 +40,9 @@ class Wanted:
 
     model: str
     options: ModelOptions
-    sampling: Mapping[str, Any]
+    provider_id: str = ""
+    """A provider that knows the model by exactly this name; "" for what entries say."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
     at: float = 0.0
     """When the call counts as made, for its usage record; 0 is now."""
@@ -83,6 +85,7 @@ def read_options(given: Mapping[str, Any], *, tools: Sequence[ToolSpec] = ()) ->
             user=str(given.get("user") or ""),
             timeout_s=usual.timeout_s if timeout is None else timeout,
         ),
+        provider_id=_text(given, "provider_id"),
         sampling={SAMPLING[k]: v for k, v in given.items() if k in SAMPLING and v is not None},
         tools=tuple(tools),
         at=_number(given, "timestamp") or 0.0,
@@ -100,6 +103,15 @@ def _choice(value: Any, tools: Sequence[ToolSpec]) -> str:
         where="tool_choice",
         fix=f"use one of: {near}",
     )
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputInvalid(f"`{name}` is no text", where=f"options.{name}", fix="give an id")
+    return value
 
 
 def _number(given: Mapping[str, Any], name: str) -> float | None:
