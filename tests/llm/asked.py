@@ -45,10 +45,14 @@ class Kind:
 
     @property
     def card(self):
+        return self.able(())
+
+    def able(self, capabilities):
         return ModelCard(
             name="m",
             provider=self.provider,
             provider_model="served-m",
+            capabilities=capabilities,
             pricing=Pricing(input=1.0, output=10.0, cached_input=0.1),
             options={"api": self.wire} if self.wire == "responses" else {},
         )

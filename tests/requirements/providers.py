@@ -10,6 +10,13 @@ REQUIREMENTS = [
     ),
     R("agents/providers/errors", "LLM", "What a provider refuses is one of the typed errors."),
     R(
+        "agents/providers/structured-output",
+        "LLM",
+        "Each service gets a wanted schema in its own form; the answer is checked all the same.",
+        "differs",
+        "Anthropic's output format and Google's JSON Schema; the reference forces a tool call.",
+    ),
+    R(
         "agents/providers/cut-streams",
         "LLM",
         "A stream that is cut goes on while it gets further; half a tool call is never run.",

@@ -253,7 +253,7 @@ def _card_by_prefix(name: str) -> ModelCard | None:
             return ModelCard(
                 name=name,
                 title=name,
-                capabilities=("generate", "tool_use", "vision", "thinking"),
+                capabilities=("generate", "tool_use", "structured_output", "vision", "thinking"),
                 max_tokens=facts.window,
                 provider=id_,
                 provider_model=name,
