@@ -11,7 +11,7 @@ Source: spec/agent.md 5, seed 003 "Resolver Contract".
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from micro_agi.agent.spec import AgentSpec, find_agent, inline_spec
+from micro_agi.agent.spec import AgentSpec, find_agent, inline_spec, near_agents
 from micro_agi.agent.traits import Call
 from micro_agi.errors import EntryInvalid, MicroAgiError
 from micro_agi.registry.snapshot import Snapshot
@@ -40,7 +40,9 @@ async def resolve_agent(
             answer = await call(function, [{"agent_id": wanted}], values)
         except MicroAgiError as error:
             said = f"failed to resolve agent: {error.what}"
-            raise type(error)(said, where=error.where or function, fix=error.fix) from error
+            # A resolver in Lua says that it knows no such agent, and seldom which there are.
+            fix = error.fix or ("" if wanted in snapshot else near_agents(snapshot, wanted))
+            raise type(error)(said, where=error.where or function, fix=fix) from error
         if answer is not None:
             return _spec(answer, wanted, function)
     return find_agent(snapshot, wanted)
