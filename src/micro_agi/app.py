@@ -494,12 +494,14 @@ class Runtime:
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
         user: str | None = None,
+        enable_cache: bool = True,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
         `context` is what its tools and functions see of who asks; `delegate_tools` has any
         of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
-        authority, and for whose user, its agents act; `user` is as for `session`.
+        authority, and for whose user, its agents act; `user` is as for `session`; without
+        `enable_cache` no service is told to cache the conversation.
         Raises: InputInvalid for another key of `delegate_tools`.
         """
         parts = AgentParts(
@@ -522,6 +524,7 @@ class Runtime:
             memory_contract=memory_contract,
             context_merger=context_merger,
             caller=caller,
+            enable_cache=enable_cache,
         )
 
     @property

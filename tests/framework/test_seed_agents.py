@@ -424,6 +424,21 @@ return {
 
 
 @pytest.mark.requirement("003/lua/context-options")
+def test_without_enable_cache_no_service_is_told_to_cache(app):
+    body = """
+local kept = {}
+for n, cached in ipairs({ true, false }) do
+    local ctx = agent_context.new({ enable_cache = cached })
+    ctx:load_agent("app:assistant"):step("x")
+    kept[n] = ctx:get_config().cache_enabled
+end
+return kept
+"""
+    assert app.run(body, "a", "b") == [True, False]
+    assert [r.model.options.get("cache", True) for r in app.model.requests] == [True, False]
+
+
+@pytest.mark.requirement("003/lua/context-options")
 def test_bad_options_say_which_there_are(app):
     body = """
 local outcomes = {}

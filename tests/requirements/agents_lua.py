@@ -43,6 +43,13 @@ REQUIREMENTS = [
     R("003/lua/cancel", "Issue 4.10", "A stopped call stops its model call."),
     R("003/llm/generate", LLM, "generate takes options and tools."),
     R("003/llm/bad-input", LLM, "Bad options are refused with the nearest names."),
+    R(
+        "003/llm/retry",
+        LLM,
+        "retry says how often a call is tried again.",
+        "differs",
+        "How long to wait is the runtime's: the service says, or a growing random time.",
+    ),
     R("003/llm/errors", LLM, "Errors have kind, type, and whether to retry."),
     R("003/llm/structured", LLM, "Structured output is validated, and repaired once."),
     R("003/llm/structured-error", LLM, "What does not fit twice is a typed error."),

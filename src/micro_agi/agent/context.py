@@ -81,6 +81,7 @@ class AgentContext:
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
+        enable_cache: bool = True,
     ) -> None:
         """Take the options of seed 003; `delegate_tools` has the keys of `configure_…`.
 
@@ -90,6 +91,8 @@ class AgentContext:
         self.values: dict[str, Any] = dict(context or {})
         self._parts = parts
         self._on_behalf_of = caller
+        self.enable_cache = enable_cache
+        """Whether a service that caches conversations when told to is told to."""
         self._layers = Layers(memory=memory_contract, merger=context_merger or overlay)
         self._wanted: str | Mapping[str, Any] = ""
         """How the current agent was asked for: a reload asks the same way."""
@@ -284,6 +287,7 @@ class AgentContext:
             "has_active_traits": layers.active_traits is not None,
             "has_active_tools": layers.active_tools is not None,
             "has_memory_contract": layers.memory is not None,
+            "cache_enabled": self.enable_cache,
             "delegate_tools_enabled": layers.offer.enabled,
         }
 
@@ -386,6 +390,8 @@ class AgentContext:
         self, compiled: CompiledAgent, card: ModelCard, *, total: Runner | None = None
     ) -> Runner:
         parts, spec = self._parts, compiled.spec
+        if not self.enable_cache:
+            card = replace(card, options={**card.options, "cache": False})
         runner = Runner(
             compiled,
             card,

@@ -113,6 +113,7 @@ class _Agents:
             _configure(context, offer)
         if options.get("memory_contract") is not None:
             context.set_memory_contract(as_object(options["memory_contract"]))
+        context.enable_cache = options.get("enable_cache") is not False
         return self._held(call).add_context(context)
 
     async def change(self, call: HostCall) -> Any:

@@ -119,7 +119,8 @@ class Llm:
     ) -> Answered:
         """Do what `generate` does, with options that were read already."""
         card = await self._card(wanted, "llm.generate")
-        reply = await self.parts.gateway.generate(_request(card, messages, wanted), on_event)
+        request = _request(card, messages, wanted)
+        reply = await self.parts.gateway.generate(request, on_event, retries=wanted.retries)
         return Answered(reply=reply, usage_id=await self._track(reply, wanted))
 
     async def structured_output(
@@ -140,7 +141,7 @@ class Llm:
         card = await self._card(wanted, "llm.structured_output")
 
         async def ask(request: ModelRequest) -> Reply:
-            reply = await self.parts.gateway.generate(request, ignore)
+            reply = await self.parts.gateway.generate(request, ignore, retries=wanted.retries)
             await self._track(reply, wanted)
             return reply
 

@@ -125,16 +125,23 @@ class Gateway:
         return self.provider(request.model).prepare(in_words(request))
 
     async def send(
-        self, prepared: PreparedRequest, on_event: OnEvent, *, keep_cut: bool = False
+        self,
+        prepared: PreparedRequest,
+        on_event: OnEvent,
+        *,
+        keep_cut: bool = False,
+        retries: int | None = None,
     ) -> Reply:
         """Send a prepared request until it is answered, refused, or tried often enough.
 
         With `keep_cut`, a reply that breaks off for good after text was shown is returned:
-        its `finish_reason` is `cut`, `problem` says why, and it has no tool calls.
+        its `finish_reason` is `cut`, `problem` says why, and it has no tool calls. `retries`
+        goes before the gateway's own number.
         Raises: ProviderRefused, ProviderUnavailable (`failure.error_type` says why);
         PolicyDenied when the client is offline.
         """
         provider = self.provider(prepared.request.model)
+        retries = self._retries if retries is None else retries
         text_calls = TextCalls(called_in_text(prepared.request), on_event)
         tries = _Tries(prepared, text_calls.show, current=prepared)
         while True:
@@ -143,23 +150,25 @@ class Gateway:
             except (ProviderUnavailable, ProviderRefused) as problem:
                 tries.failed()
                 wait_s = None
-                if tries.number < MOST_PIECES + self._retries:
-                    wait_s = self._wait(problem, tries.in_vain, self._retries)
+                if tries.number < MOST_PIECES + retries:
+                    wait_s = self._wait(problem, tries.in_vain, retries)
                 if wait_s is None:
                     cut = keep_cut and tries.has_text and text_calls.read(_cut(tries, problem))
                     # All of the text may have been half a call.
                     if not cut or not cut.text.strip():
                         raise
                     return replace(cut, tool_calls=())
-                on_event(_trying_again(problem, wait_s, self._retries, tries))
+                on_event(_trying_again(problem, wait_s, retries, tries))
                 await self._sleep(wait_s)
                 tries.again(provider)
             else:
                 return text_calls.read(_completed(reply, tries))
 
-    async def generate(self, request: ModelRequest, on_event: OnEvent) -> Reply:
+    async def generate(
+        self, request: ModelRequest, on_event: OnEvent, *, retries: int | None = None
+    ) -> Reply:
         """Prepare and send; see both."""
-        return await self.send(self.prepare(request), on_event)
+        return await self.send(self.prepare(request), on_event, retries=retries)
 
     async def embed(
         self, card: ModelCard, texts: Sequence[str], asked: Asked | None = None
