@@ -213,6 +213,27 @@ def test_a_malformed_call_is_an_error_to_the_model_and_never_an_empty_answer(arg
     assert finished.text == "I see."
 
 
+@pytest.mark.requirement("003/errors/malformed-call")
+@pytest.mark.parametrize(
+    ("then", "outcome"),
+    [
+        (lambda n: Call("look", '{"a": '), "limit_reached"),  # the same again and again
+        (lambda n: Call("look", f'{{"a{n}": '), "limit_reached"),  # another one each time
+        (lambda n: "" if n else Call("look", "[1]"), "failed"),  # and then nothing
+        (lambda n: [Call("look", "{"), Finish("length")], "limit_reached"),  # all of them cut
+    ],
+)
+def test_a_model_that_makes_only_malformed_calls_never_ends_in_an_empty_answer(then, outcome):
+    finished, events, _ = play(
+        lambda asked: then(asked.number),
+        tool("look"),
+        agent_data={"tools": ["app:look"]},
+        max_steps=12,
+    )
+    assert finished.outcome == outcome
+    assert any(isinstance(e, LimitHit | Errored) for e in events)
+
+
 APP = """
 namespace: app
 entries:
