@@ -82,10 +82,11 @@ from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.contract import contract_functions
-from micro_agi.tools.create import Created, Draft, Gate, parse_draft
+from micro_agi.tools.create import Created, Gate
 from micro_agi.tools.ctx import ctx_functions
 from micro_agi.tools.doc_search import doc_search
 from micro_agi.tools.docs import Docs
+from micro_agi.tools.draft import Draft, parse_draft
 from micro_agi.tools.env import Environment, env_functions
 from micro_agi.tools.events import Bus, events_functions
 from micro_agi.tools.functions import Functions
