@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from micro_agi.commands.table import COMMANDS, GLOBAL, find
+from micro_agi.commands.rows.row import find
+from micro_agi.commands.table import COMMANDS, GLOBAL
 from micro_agi.registry import yaml
 
 ROOT = Path(__file__).parent.parent
