@@ -33,7 +33,17 @@ MAY_IMPORT = {
     "terminal": {"agent", "sessions", "registry", "tools"},
     "home": {"store", "registry"},
     "spans": {"sandbox"},
-    "models": {"store", "net", "llm", "home"},
+    "models": {"store", "net", "llm", "home", "registry"},
+    "program_models": {
+        *("store", "net", "registry", "memory", "llm", "models", "tools", "framework"),
+    },
+    "tracing": {"spans"},
+    "host_functions": {
+        *("store", "net", "registry", "sandbox", "llm", "tools", "framework"),
+    },
+    "native_functions": {
+        *("store", "net", "registry", "memory", "tools", "local", "agent"),
+    },
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),
         *("tools", "agent", "terminal", "app"),
