@@ -6,12 +6,14 @@ own, so a cheap model at one service and a local one at another never share a ke
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.home import recall, remember
-from micro_agi.llm.catalogue import Catalogue, ModelCard
+from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.choose import Chosen, Wanted, choose, choose_at
 from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.providers.table import (
@@ -24,18 +26,19 @@ from micro_agi.llm.providers.table import (
 )
 from micro_agi.llm.request import ModelRequest, PreparedRequest, Provider, ProviderAccess
 from micro_agi.net.client import Client
+from micro_agi.registry.snapshot import Snapshot
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
 
 AGREED = "model.agreed_url"
+
 Ask = Callable[[str], Awaitable[bool]]
 Resolve = Callable[[str, Mapping[str, Any]], Awaitable[ModelCard | None]]
 """From a name, and the context of whoever wants it, to what the app says it means."""
 NO_VALUES: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelParts:
+class ModelParts(Struct, frozen=True, kw_only=True):
     """What choosing a model needs."""
 
     settings: Settings
@@ -261,3 +264,18 @@ def _same(one: ProviderAccess, other: ProviderAccess) -> bool:
 def _is_own(card: ModelCard) -> bool:
     """Whether a model is at a server that a person chose: local, or their own gateway."""
     return card.provider.startswith(OPENAI_COMPATIBLE)
+
+
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]
+
+
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from micro_agi.errors import OutputInvalid, ProviderRefused
 from micro_agi.framework.host import compile_schema

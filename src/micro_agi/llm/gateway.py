@@ -14,7 +14,9 @@ Source: DESIGN 9. The runtime of the documents never retries by itself (spec/age
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, InputInvalid, ProviderRefused, ProviderUnavailable
 from micro_agi.llm.catalogue import ModelCard
@@ -47,8 +49,7 @@ CONTINUE_NOTE = (
 )
 
 
-@dataclass(slots=True)
-class _Tries:
+class _Tries(Struct):
     """All tries of one request: what they showed, which cannot be taken back, and their cost."""
 
     prepared: PreparedRequest
