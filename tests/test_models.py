@@ -129,7 +129,9 @@ def test_a_selector_whose_agents_run_on_a_service_asks_a_cheap_model_there(tmp_p
     async def use(runtime):
         return await runtime.models.beside(["no-such", "claude-sonnet-5-5"], {})
 
-    card = with_runtime(tmp_path, use, {"ANTHROPIC_API_KEY": "a"})
+    # A key for another service, whose model would be the first choice, changes nothing.
+    environ = {"ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
+    card = with_runtime(tmp_path, use, environ, api_key="sk-test")
     assert card.name == "claude-haiku-4-5"
     with pytest.raises(InputInvalid, match="no model or class is called `no-such`"):
         with_runtime(tmp_path, lambda rt: rt.models.beside(["no-such"], {}))

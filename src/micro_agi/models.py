@@ -5,7 +5,7 @@ keeps one provider for each address that was chosen. Every address has a provide
 own, so a cheap model at one service and a local one at another never share a key.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -131,7 +131,8 @@ class Models:
                 failed = error
         if not cards:
             raise failed or InputInvalid("no agent is given", fix="name a class of agents")
-        return await self.cheap(next((c for c in cards if _is_own(c)), cards[0]))
+        first = next((c for c in cards if _is_own(c)), cards[0])
+        return await self.cheap(first, within=[c.provider for c in cards])
 
     @property
     def embedding(self) -> ModelCard | None:
@@ -180,11 +181,12 @@ class Models:
             self._chosen[wanted] = chosen
         return chosen
 
-    async def cheap(self, card: ModelCard) -> ModelCard:
+    async def cheap(self, card: ModelCard, *, within: Collection[str] = ()) -> ModelCard:
         """Return the model that summarises for a session on `card`.
 
         The one of the settings, else the first of class `fast` that can be reached, else the
-        session's own. A server that a person chose is not left for another one.
+        session's own. A server that a person chose is not left for another one, and with
+        `within` no other services than these are asked.
         """
         parts = self._parts
         if parts.fixed is not None or parts.settings.base_url or _is_own(card):
@@ -196,7 +198,9 @@ class Models:
                 chosen = await choose(wanted, self.catalogue, parts.client)
             except InputInvalid:
                 continue
-            return self._reachable(chosen).card
+            reached = self._reachable(chosen).card
+            if not within or reached.provider in within:
+                return reached
         return card
 
     def prepare_again(self, request: ModelRequest) -> PreparedRequest:

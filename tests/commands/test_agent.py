@@ -79,6 +79,25 @@ def test_an_app_that_nobody_trusts_is_shown_without_what_its_functions_would_add
     assert "Be brief.\n\nBuilt.\n" in program.ok("agent", "show", "boss", "--yes")
 
 
+def test_a_resolver_of_models_that_fails_or_may_not_run_is_said_beside_the_model(program, app):
+    resolver = """
+  - name: find_model
+    kind: function.lua
+    source: "return { handler = function() return nil, 'the database is down' end }"
+    method: handler
+  - name: models
+    kind: contract.binding
+    contracts:
+      - {contract: "wippy.llm:model_resolver", default: true, methods: {resolve: find_model}}
+"""
+    program.file("app/src/_index.yaml", APP + resolver.lstrip("\n"))
+    assert "this app is not trusted" in " ".join(
+        program("agent", "show", "boss", "--no-input").out.split()
+    )
+    shown = program.ok("agent", "show", "boss", "--yes")
+    assert "failed to resolve model `gpt-5.1`: the database is down" in " ".join(shown.split())
+
+
 def test_for_machines_it_is_one_object(program, app):
     shown = program("agent", "show", "app:boss", "--json").json
     assert (shown["temperature"], shown["thinking_effort"], shown["max_tokens"]) == (0.7, 40, 512)

@@ -8,7 +8,7 @@ from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import facts, table
-from micro_agi.errors import EntryInvalid, InputInvalid
+from micro_agi.errors import EntryInvalid, InputInvalid, MicroAgiError
 from micro_agi.messages import ToolSpec
 from micro_agi.terminal.console import Console
 from micro_agi.terminal.text import facts as said
@@ -100,6 +100,8 @@ async def _model(rt: Runtime, wanted: str) -> str:
         return (await rt.models.explain(wanted)).why
     except (InputInvalid, EntryInvalid):
         return f"{wanted or 'none named'} (not reachable now)"
+    except MicroAgiError as error:  # the app's resolver of models failed, or may not run yet
+        return f"{wanted or 'none named'} ({error.what})"
 
 
 def _as_json(compiled: CompiledAgent, model: str) -> dict[str, object]:
