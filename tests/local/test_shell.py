@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import shutil
 
 import pytest
 
@@ -137,3 +138,30 @@ def test_a_long_output_is_cut_for_the_model_and_can_be_paged(room, tmp_path):
     assert "result_handle" in results[0].content
     assert results[0].content.rstrip().endswith("20000")
     assert len(results[0].content) < 33_000
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_a_command_changes_a_repository_only_when_a_person_agrees(room, tmp_path):
+    if shutil.which("git") is None:
+        pytest.skip("there is no git among this machine's programs")
+    person = Person("once")
+    results, _ = play(tmp_path, "git init -q . && ls -d .git", "touch .git/x", approver=person)
+    programs = [q for q in person.asked if q.action == "workspace.programs"]
+    assert [q.resource for q in programs] == [".git"]
+    assert "outside of the sandbox" in programs[0].reason
+    assert results[0].content.startswith("exit code 0 ("), results[0].content
+    assert "read-only here, unless `changes` names them" in results[1].content
+    assert not (tmp_path / "ws" / ".git" / "x").exists()
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_a_place_that_a_call_names_is_asked_about_and_new_ones_are_told(room, tools, tmp_path):
+    tools.path(".venv").mkdir()
+    named, new, outside = tools(
+        ("shell", {"command": "touch .venv/a", "changes": ["workspace", "./.venv/"]}),
+        ("shell", {"command": "mkdir node_modules"}),
+        ("shell", {"command": "true", "changes": ["../x"]}),
+    )
+    assert tools.path(".venv/a").exists(), named
+    assert "(new: node_modules;" in new
+    assert outside.code == "path.refused"

@@ -15,7 +15,7 @@ from typing import Any
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.provenance import tenant_of
-from micro_agi.local.tool import Arguments, LocalTool, parse
+from micro_agi.local.tool import Arguments, LocalTool, new_places, parse
 from micro_agi.local.workspace import Workspace
 from micro_agi.sandbox.failure import LuaFacts, limit_reached, tool_failed
 from micro_agi.sandbox.python_session import Cell, PythonSession, SessionLimits
@@ -148,6 +148,8 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
         failed = bool(cell.failure) or cell.interrupted or bool(cell.ended)
         # Of a cell that worked, the whole result is shortened where all results are.
         printed = await shown(cell.output, context) if failed else ""
+        if failed and cell.made:
+            printed = f"{printed}\n{new_places(cell.made)}".lstrip()
         return _told(cell, news, wanted, printed)
 
     return LocalTool(run=run, needs=needs)
@@ -170,6 +172,8 @@ def _told(cell: Cell, news: str, wanted: Pyexe, printed: str) -> str:
     parts += [f"(saved {name})" for name in cell.figures]
     if cell.exited:
         parts.append(f"({cell.ended}: the next call starts a new session, without variables)")
+    if cell.made:
+        parts.append(new_places(cell.made))
     if not (cell.output or cell.value is not None or cell.figures or cell.exited):
         parts.append("(no output)")
     return "\n".join(parts)

@@ -19,6 +19,9 @@ from micro_agi.errors import EntryNotFound, InputInvalid, PathRefused, ToolFaile
 from micro_agi.local.beneath import Beneath, parts_of, refused
 from micro_agi.local.credentials import credential_like, in_version_control
 from micro_agi.local.replace import require_ordinary
+from micro_agi.local.tool import PROGRAMS, RUNS_OUTSIDE, WRITE
+from micro_agi.sandbox.run_later import ENVIRONMENT_MARK, place_of
+from micro_agi.security.need import Need
 from micro_agi.values import nearest
 
 CURRENT = "@current"
@@ -120,6 +123,28 @@ class Workspace:
         if not place.parts:
             raise refused(path, "it is the workspace itself", fix="name a file in it")
         return place
+
+    def to_write(self, place: Place, reason: str = "") -> list[Need]:
+        """Return what has to be allowed before a tool writes there.
+
+        What a person's own tools run later needs a second answer, whose resource is the
+        directory that holds it: `.venv`, `api/node_modules`.
+        """
+        needs = [Need(action=WRITE, resource=place.shown, reason=reason)]
+        programs = place_of(place.parts) or self._environment(place)
+        if programs:
+            needs.append(Need(action=PROGRAMS, resource=programs, reason=RUNS_OUTSIDE))
+        return needs
+
+    def _environment(self, place: Place) -> str:
+        """Return the Python environment that a path lies in, or makes; "" for none."""
+        for depth in range(1, len(place.parts)):
+            try:
+                os.close(place.tree.open((*place.parts[:depth], ENVIRONMENT_MARK), os.O_PATH))
+            except (OSError, PathRefused):
+                continue
+            return "/".join(place.parts[:depth])
+        return place.shown if place.name.lower() == ENVIRONMENT_MARK else ""
 
     def _forbid(self, path: str, root: Path, parts: tuple[str, ...], *, write: bool) -> None:
         secret = credential_like(parts)

@@ -7,7 +7,7 @@ from micro_agi.errors import EntryConflict
 from micro_agi.local.changes import Changed, Changes
 from micro_agi.local.difference import unified
 from micro_agi.local.text import Text, decode, is_binary
-from micro_agi.local.tool import WRITE, Arguments, LocalTool, parse
+from micro_agi.local.tool import Arguments, LocalTool, parse, require
 from micro_agi.local.workspace import Place, Workspace
 from micro_agi.security.context import CallContext
 from micro_agi.security.need import Need
@@ -28,13 +28,12 @@ def write_file(workspace: Workspace, changes: Changes) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, WriteFile, TOOL)
-        place = workspace.file_place(wanted.path)
-        return [Need(action=WRITE, resource=place.shown, reason=_size(wanted))]
+        return workspace.to_write(workspace.file_place(wanted.path), _size(wanted))
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, WriteFile, TOOL)
         place = workspace.file_place(wanted.path)
-        context.require(WRITE, place.shown)
+        require(workspace.to_write(place), context)
 
         def build(before: bytes | None) -> bytes:
             require_hash(before, wanted.expected_hash, place)

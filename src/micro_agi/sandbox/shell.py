@@ -15,10 +15,11 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.run_later import places
 
 PROGRAM = Path(__file__).parent / "worker" / "shell_worker.py"
 READ_BYTES = 64 << 10
@@ -85,6 +86,8 @@ class ShellResult:
     output: str
     errors: str
     seconds: float
+    made: tuple[str, ...] = ()
+    """Places whose programs run outside later, which were not there before."""
 
 
 async def run_shell(
@@ -93,10 +96,13 @@ async def run_shell(
     workspace: Path,
     directory: str = "",
     limits: ShellLimits | None = None,
+    may_change: frozenset[str] = frozenset(),
     without: frozenset[str] = frozenset(),
 ) -> ShellResult:
     """Run a command in `directory` of the workspace and return how it ended.
 
+    Of the places whose programs run outside later (`run_later.places`) it may change those in
+    `may_change`, by their paths below the workspace.
     `without` leaves layers out (`landlock`, `namespaces`): for tests of what a weaker machine gets.
     Cancelling ends everything the command started.
     Raises: SandboxUnavailable where the kernel cannot confine it.
@@ -104,7 +110,9 @@ async def run_shell(
     if platform.system() != "Linux":
         raise _unavailable(f"{platform.system()} has none of the kernel's layers")
     limits = limits or ShellLimits()
+    there = await asyncio.to_thread(places, workspace)
     order = {
+        "protected": [path for path in there if path not in may_change],
         "command": command,
         "workspace": str(workspace),
         "directory": directory,
@@ -133,9 +141,12 @@ async def run_shell(
     finally:
         os.close(send)
     try:
-        return await _finished(process, receive, limits)
+        result = await _finished(process, receive, limits)
     finally:
         os.close(receive)
+    known = {*there, *may_change}
+    made = [path for path in await asyncio.to_thread(places, workspace) if path not in known]
+    return replace(result, made=tuple(made))
 
 
 async def _finished(

@@ -32,7 +32,7 @@ from micro_agi.security.policy import Condition, Policy, Scope, denial
 from micro_agi.security.tenancy import GRANTS, own
 
 REQUEST = "http_client.request"
-PERSON_ONLY = ("shell.", "skill.")
+PERSON_ONLY = ("shell.", "skill.", "workspace.programs")
 """Beginnings of actions that `--yes` never grants."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
@@ -261,6 +261,7 @@ VERBS = {
     "skill.promote": "make a tool of",
     "workspace.read": "read",
     "workspace.write": "write",
+    "workspace.programs": "change what runs later in",
 }
 
 

@@ -100,7 +100,7 @@ def _confined(order: dict[str, Any]) -> dict[str, Any]:
     if not inside or problem:
         return {"unavailable": f"namespaces: {problem}"}
     continue_inside()
-    shell_root.enter(machine, order["workspace"])
+    shell_root.enter(machine, order["workspace"], protected=order["protected"])
     os.chdir(os.path.join(order["workspace"], order["directory"]))
     for capability in range(CAPABILITIES):
         LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
