@@ -36,6 +36,7 @@ REQUIREMENTS = [
         "Rules are entries of the registry, not code in a wiring file.",
     ),
     R("004/shell/asked", "Safety", "Other commands are asked about, each by itself."),
+    R("004/shell/network", "Safety", "A command reaches the hosts it was granted, or none."),
     R("004/pyexe/state", "Tools", "pyexe keeps variables and shows a trailing expression."),
     R("004/pyexe/text", "Tools", "Any Unicode and any size comes through, code and output."),
     R("004/pyexe/output", "Tools", "All that is written is captured, and is no result."),

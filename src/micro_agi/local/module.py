@@ -58,7 +58,7 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.project_prompt": project_prompt(parts.database),
         "local.search_files": search_files(parts.workspace),
         "local.write_file": write_file(parts.workspace, changes),
-        "local.shell": shell(parts.workspace, parts.registry),
+        "local.shell": shell(parts.workspace, parts.registry, parts.client),
         "local.pyexe": pyexe(parts.workspace, parts.sessions, parts.shown),
         "local.promote_skill": promote_skill(parts.workspace, parts.gate),
         "local.edit_file": edit_file(parts.workspace, changes),

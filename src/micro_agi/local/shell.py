@@ -14,6 +14,7 @@ from typing import Any
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.beneath import parts_of
+from micro_agi.local.shell_network import dialler, hosts_of, network_needs
 from micro_agi.local.tool import (
     PROGRAMS,
     RUNS_OUTSIDE,
@@ -24,6 +25,7 @@ from micro_agi.local.tool import (
     require,
 )
 from micro_agi.local.workspace import CURRENT, Place, Workspace
+from micro_agi.net.client import Client
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.shell import ShellLimits, ShellResult, run_shell
 from micro_agi.security.context import CallContext
@@ -44,6 +46,7 @@ class Shell(Arguments, frozen=True):
     directory: str = "."
     timeout_s: float = DEFAULT_S
     changes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +58,12 @@ class Checked:
     needs: list[Need]
     may_change: frozenset[str]
     """Places whose programs run outside later, below the workspace."""
+    hosts: tuple[str, ...]
+    """What it may reach, as `host:port`."""
 
 
-def shell(workspace: Workspace, registry: Registry) -> LocalTool:
-    """Return the tool."""
+def shell(workspace: Workspace, registry: Registry, client: Client) -> LocalTool:
+    """Return the tool; `client` connects to what was granted."""
 
     def checked(value: Any) -> Checked:
         wanted = parse(value, Shell, TOOL)
@@ -81,6 +86,7 @@ def shell(workspace: Workspace, registry: Registry) -> LocalTool:
         may_change = {_changed(path) for path in wanted.changes}
         if git:
             may_change.add(_repository(place.parts, workspace.root))
+        hosts = hosts_of(wanted.hosts, TOOL)
         programs = [
             Need(action=PROGRAMS, resource=path, reason=f"{RUNS_OUTSIDE}; for: {wanted.command}")
             for path in sorted(may_change)
@@ -88,8 +94,9 @@ def shell(workspace: Workspace, registry: Registry) -> LocalTool:
         return Checked(
             wanted=wanted,
             place=place,
-            needs=[*needs, *programs],
+            needs=[*needs, *programs, *network_needs(hosts, wanted.command)],
             may_change=frozenset(may_change),
+            hosts=hosts,
         )
 
     def needs(value: Any, _: CallContext) -> list[Need]:
@@ -106,6 +113,7 @@ def shell(workspace: Workspace, registry: Registry) -> LocalTool:
             directory="/".join(place.parts),
             limits=ShellLimits(wall_s=wanted.timeout_s),
             may_change=found.may_change,
+            dial=dialler(found.hosts, client, context),
         )
         return _shown(result, wanted)
 
@@ -152,6 +160,8 @@ def _shown(result: ShellResult, wanted: Shell) -> str:
         parts.append("errors:\n" + result.errors.rstrip("\n"))
     if not result.output and not result.errors:
         parts.append("(it wrote nothing)")
+    if result.refused:
+        parts.append("(could not connect to " + "; ".join(result.refused) + ")")
     if result.made:
         parts.append(new_places(result.made))
     elif result.exit_code and "Read-only file system" in result.errors:

@@ -17,8 +17,10 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.room_proxy import Dial, RoomProxy
 from micro_agi.sandbox.run_later import places
 
 PROGRAM = Path(__file__).parent / "worker" / "shell_worker.py"
@@ -88,6 +90,8 @@ class ShellResult:
     seconds: float
     made: tuple[str, ...] = ()
     """Places whose programs run outside later, which were not there before."""
+    refused: tuple[str, ...] = ()
+    """Where it wanted to connect and could not."""
 
 
 async def run_shell(
@@ -97,12 +101,14 @@ async def run_shell(
     directory: str = "",
     limits: ShellLimits | None = None,
     may_change: frozenset[str] = frozenset(),
+    dial: Dial | None = None,
     without: frozenset[str] = frozenset(),
 ) -> ShellResult:
     """Run a command in `directory` of the workspace and return how it ended.
 
     Of the places whose programs run outside later (`run_later.places`) it may change those in
     `may_change`, by their paths below the workspace.
+    With `dial` it has a proxy, whose connections go where that function leads them.
     `without` leaves layers out (`landlock`, `namespaces`): for tests of what a weaker machine gets.
     Cancelling ends everything the command started.
     Raises: SandboxUnavailable where the kernel cannot confine it.
@@ -111,7 +117,7 @@ async def run_shell(
         raise _unavailable(f"{platform.system()} has none of the kernel's layers")
     limits = limits or ShellLimits()
     there = await asyncio.to_thread(places, workspace)
-    order = {
+    order: dict[str, Any] = {
         "protected": [path for path in there if path not in may_change],
         "command": command,
         "workspace": str(workspace),
@@ -123,6 +129,9 @@ async def run_shell(
         "without": sorted(without),
     }
     receive, send = os.pipe()
+    proxy = RoomProxy(dial) if dial is not None else None
+    handed = [proxy.theirs] if proxy is not None else []
+    order["network"] = proxy.theirs if proxy is not None else None
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(PROGRAM), str(send), json.dumps(order)),
@@ -132,21 +141,28 @@ async def run_shell(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=[send],
+            pass_fds=[send, *handed],
             start_new_session=True,
         )
     except BaseException:
         os.close(receive)
+        if proxy is not None:
+            await proxy.close()
         raise
     finally:
         os.close(send)
+    if proxy is not None:
+        proxy.begin()
     try:
         result = await _finished(process, receive, limits)
     finally:
         os.close(receive)
+        if proxy is not None:
+            await proxy.close()
     known = {*there, *may_change}
     made = [path for path in await asyncio.to_thread(places, workspace) if path not in known]
-    return replace(result, made=tuple(made))
+    refused = tuple(proxy.refused) if proxy is not None else ()
+    return replace(result, made=tuple(made), refused=refused)
 
 
 async def _finished(

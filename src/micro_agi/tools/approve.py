@@ -257,6 +257,7 @@ VERBS = {
     REQUEST: "request",
     "shell.run": "run",
     "shell.confirm": "run",
+    "shell.network": "connect to",
     "python.run": "run Python in",
     "skill.promote": "make a tool of",
     "workspace.read": "read",
