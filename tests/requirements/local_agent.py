@@ -84,6 +84,7 @@ REQUIREMENTS = [
     R("004/data-view/time", "Tools", "What is not reached in time is said."),
     R("004/data-view/parquet", "Tools", "Parquet is read across row groups."),
     R("004/data-view/parquet-confined", "Safety", "What decodes parquet can open nothing."),
+    R("004/fetch/saved", "Tools", "What is fetched can become a file, which can be undone."),
     R("004/fetch/readable", "Tools", "A page is given as its title and readable text."),
     R("004/fetch/hostile-page", "Safety", "A page cannot hold up or break the runtime."),
     R("004/fetch/cap", "Tools", "Reading stops at the cap, while the server still sends."),

@@ -51,7 +51,7 @@ def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
         "local.list_files": list_files(parts.workspace),
         "local.read_file": read_file(parts.workspace),
         "local.data_view": data_view(parts.workspace),
-        "local.fetch": fetch(parts.client),
+        "local.fetch": fetch(parts.client, parts.workspace, changes),
         "local.memory": memory_tool(parts.memory),
         "local.recall": recall_tool(parts.memory),
         "local.project": project_tool(parts.database, clock=parts.clock),

@@ -63,6 +63,14 @@ def require_hash(before: bytes | None, expected: str, place: Place) -> None:
 
 def described(changed: Changed, place: Place) -> dict[str, Any]:
     """Return what a model is told about a change."""
+    facts = facts_of(changed, place)
+    if changed.id is None or changed.before is None:
+        return facts
+    return {**facts, "diff": _difference(changed.before, changed.after, place)}
+
+
+def facts_of(changed: Changed, place: Place) -> dict[str, Any]:
+    """Return what is true of every change, without its difference."""
     facts: dict[str, Any] = {
         "path": place.shown,
         "bytes": len(changed.after),
@@ -72,7 +80,7 @@ def described(changed: Changed, place: Place) -> dict[str, Any]:
         return {**facts, "unchanged": True}
     if changed.before is None:
         return {**facts, "created": True}
-    return {**facts, "diff": _difference(changed.before, changed.after, place)}
+    return facts
 
 
 def _difference(before: bytes, after: bytes, place: Place) -> str:
