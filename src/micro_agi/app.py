@@ -50,7 +50,8 @@ from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.promote_skill import Door
 from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
-from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models
@@ -167,6 +168,7 @@ class Runtime:
         """All of it, or with the setting `user` what that user may know."""
         self._whole: Registry
         self.workspace: Workspace
+        """Of the person at this program; other users have their own."""
         self.memory: Memory
         self.functions: Functions
         self.models: Models
@@ -224,7 +226,9 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
-        self.workspace = workspace_of(settings.workspace, self.home)
+        user = check_user(settings.user)
+        self._workspaces = Workspaces(settings.workspace, self.home, person=user)
+        self.workspace = self._workspaces.own
         system = load_app(BUNDLED / "system", source="program").entries
         bundled = load_app(BUNDLED / "local", source="program").entries
         local = switches.without(bundled, switches.switched_off(settings))
@@ -236,7 +240,7 @@ class Runtime:
             self.database, [*self.app.entries, *system, *local], clock=parts.clock, admit=admit
         )
         self._whole = whole
-        self.registry = seen_by(whole, check_user(settings.user) or None)
+        self.registry = seen_by(whole, user or None)
         refused = switched_off(self.database)
         self.notices += [
             f"isolation level {level} is switched off: {escaped} escaped when "
@@ -343,9 +347,9 @@ class Runtime:
 
     def _register_local(self) -> None:
         """Register the tools of namespace `local`."""
-        self._sessions = Sessions(self.workspace.root)
+        self._sessions = Sessions()
         parts = LocalParts(
-            workspace=self.workspace,
+            workspaces=self._workspaces,
             database=self.database,
             registry=self._whole,
             memory=self.memory,
@@ -358,12 +362,15 @@ class Runtime:
         for target, tool in local_tools(parts).items():
             self.functions.register(target, tool.run, needs=tool.needs)
 
-    async def undo(self, count: int = 1) -> list[str]:
-        """Take back the newest file changes in this workspace, and say what became of each.
+    async def undo(self, count: int = 1, *, user: str | None = None) -> list[str]:
+        """Take back the newest file changes in the workspace, and say what became of each.
 
+        Only those made for `user` count: the setting `user`, unless given.
         Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
         """
-        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        user = self._user(user)
+        root = self._workspaces.of(user).root
+        done = await Undo(self.database, user=user).undo(count, root=root)
         return [f"{undone.what} {undone.path}" for undone in done]
 
     def _llm_parts(self) -> LlmParts:

@@ -11,6 +11,7 @@ REQUIREMENTS = [
     R("004/workspace/current", "Quick Start", "Files of the current directory can be read."),
     R("004/workspace/consent", "Safety", "A directory outside the home is asked about once."),
     R("004/workspace/cost", "Safety", "No cost grows with the number of files."),
+    R("004/workspace/users", "Safety", "Each user has a workspace and undoes their own changes."),
     R("004/workspace/programs", "Safety", "What a person's tools run later is asked about."),
     R("004/files/list", "Tools", "list_files lists files, by pages, without what is ignored."),
     R("004/files/read", "Tools", "read_file reads lines of a file, of any size and encoding."),

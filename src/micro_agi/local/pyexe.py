@@ -57,8 +57,7 @@ class Held:
 class Sessions:
     """All Python sessions of a runtime; the least recently used makes room for a new one."""
 
-    def __init__(self, workspace: Path, *, limits: SessionLimits | None = None) -> None:
-        self._workspace = workspace
+    def __init__(self, *, limits: SessionLimits | None = None) -> None:
         self._limits = limits
         self._held: dict[tuple[str, ...], Held] = {}
 
@@ -73,7 +72,7 @@ class Sessions:
         self._held[key] = held
         return held
 
-    async def ready(self, held: Held) -> tuple[PythonSession, str]:
+    async def ready(self, held: Held, workspace: Path) -> tuple[PythonSession, str]:
         """Return a session that takes cells, and what is new about it, or "".
 
         Raises: SandboxUnavailable where the kernel cannot confine it.
@@ -81,7 +80,7 @@ class Sessions:
         if held.session is not None and held.session.alive:
             return held.session, ""
         await self._make_room()
-        held.session = await PythonSession.start(self._workspace, self._limits)
+        held.session = await PythonSession.start(workspace, self._limits)
         why, held.lost = held.lost, ""
         return held.session, f"a new session: {why}" if why else "a new session"
 
@@ -139,7 +138,7 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
                 if not wanted.code.strip():
                     held.lost = ""
                     return "the session is new, and empty"
-            session, news = await sessions.ready(held)
+            session, news = await sessions.ready(held, workspace.root)
             try:
                 cell = await session.run(wanted.code, wall_s=wanted.timeout_s)
             finally:

@@ -72,7 +72,7 @@ class Workspace:
         self._private = tuple(Path(os.path.realpath(p)) for p in private)
         for own in self._private:
             if own.is_relative_to(self.root):
-                raise _holds_state(self.root, own)
+                raise holds_state(self.root, own)
         self._tree = Beneath(self.root)
         self._current = Beneath(Path(os.path.realpath(current))) if current is not None else None
 
@@ -210,23 +210,8 @@ class Workspace:
         )
 
 
-def workspace_of(named: str, home: Path) -> Workspace:
-    """Return the workspace that a person named, or the home's own.
-
-    The directory above the home has the homes of all apps.
-    Raises: InputInvalid for one that holds them, or is part of them.
-    """
-    own, homes = home / PREFIX, home.parent
-    workspace = Workspace(
-        Path(named).expanduser() if named else own, current=Path.cwd(), private=(homes,)
-    )
-    root = workspace.root
-    if root.is_relative_to(os.path.realpath(homes)) and root != Path(os.path.realpath(own)):
-        raise _holds_state(root, homes)
-    return workspace
-
-
-def _holds_state(root: Path, where: Path) -> InputInvalid:
+def holds_state(root: Path, where: Path) -> InputInvalid:
+    """Return the error for a workspace that would open the runtime's own files to tools."""
     return InputInvalid(
         f"`{root}` cannot be the workspace: the runtime keeps its state in there",
         where=str(where),
