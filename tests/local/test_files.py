@@ -46,6 +46,19 @@ def test_the_assistant_works_on_files_in_one_turn(tmp_path):
     assert turn.of(ApprovalAsked) == []
 
 
+@pytest.mark.requirement("004/files/list")
+def test_a_file_that_is_no_directory_is_called_one(tools):
+    tools.path("a").write_text("x")
+    listed, through, missing = tools(
+        ("list_files", {"path": "a"}),
+        ("list_files", {"path": "a/b"}),
+        ("list_files", {"path": "b"}),
+    )
+    assert listed.what == "`a` is a file, not a directory"
+    assert isinstance(through, EntryNotFound)
+    assert missing.fix == "there is: a"
+
+
 @pytest.mark.requirement("004/files/governed")
 def test_another_agent_is_asked_about_before_it_touches_a_file(tmp_path):
     calls = [

@@ -53,7 +53,7 @@ def _no_host(text: str, tool: str) -> ArgumentsInvalid:
 
 def network_needs(hosts: Sequence[str], command: str) -> list[Need]:
     """Return what has to be allowed before a command may reach hosts."""
-    return [Need(action=NETWORK, resource=host, reason=f"for: {command}") for host in hosts]
+    return [Need(action=NETWORK, resource=host, reason=command) for host in hosts]
 
 
 def dialler(hosts: Sequence[str], client: Client, context: CallContext) -> Dial | None:

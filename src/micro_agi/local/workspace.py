@@ -186,9 +186,22 @@ class Workspace:
 
     def failure(self, place: Place, error: OSError) -> EntryNotFound | ToolFailed:
         """Return what an `OSError` means to who named the place."""
+        if isinstance(error, NotADirectoryError) and self._is_there(place):
+            return ToolFailed(
+                f"`{place.shown}` is a file, not a directory",
+                where=place.shown,
+                fix="read_file reads it",
+            )
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return self.not_found(place)
         return ToolFailed(f"`{place.shown}` cannot be opened: {error.strerror}", where=place.shown)
+
+    def _is_there(self, place: Place) -> bool:
+        try:
+            os.close(place.tree.open(place.parts, os.O_PATH))
+        except (OSError, PathRefused):
+            return False
+        return True
 
     def not_found(self, place: Place) -> EntryNotFound:
         """Return the error for a file that is not there, with the nearest names."""
