@@ -56,7 +56,7 @@ def test_a_file_that_is_no_directory_is_called_one(tools):
     )
     assert listed.what == "`a` is a file, not a directory"
     assert isinstance(through, EntryNotFound)
-    assert missing.fix == "there is: a"
+    assert missing.what == "there is no file `b`"
 
 
 @pytest.mark.requirement("004/files/governed")
