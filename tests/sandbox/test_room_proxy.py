@@ -79,6 +79,40 @@ def test_a_room_reaches_what_was_granted_through_its_door_and_nothing_else(tmp_p
     assert [h.split(b" ")[1] for h in heads] == [b"/a", b"/b"]
 
 
+SOCKETS = """
+import socket as s
+for family in (s.AF_INET, s.AF_INET6, s.AF_NETLINK, s.AF_PACKET, s.AF_VSOCK):
+    for kind in (s.SOCK_STREAM, s.SOCK_DGRAM, s.SOCK_RAW, s.SOCK_RDM, s.SOCK_SEQPACKET, 6):
+        for protocol in (0, 6, 132, 262):
+            for more in (0, s.SOCK_NONBLOCK | s.SOCK_CLOEXEC):
+                try:
+                    s.socket(family, kind | more, protocol).close()
+                    print(int(family), int(kind), protocol)
+                except OSError:
+                    pass
+"""
+
+
+@pytest.mark.requirement("004/shell/network")
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_room_with_a_door_makes_tcp_sockets_and_no_others(tmp_path, granted):
+    (tmp_path / "sockets.py").write_text(SOCKETS)
+
+    async def scenario():
+        command = "command -v python3 >/dev/null || exit 99; python3 sockets.py"
+        return await run_shell(command, workspace=tmp_path, dial=allowing(1) if granted else None)
+
+    try:
+        found = asyncio.run(scenario())
+    except SandboxUnavailable as error:
+        pytest.skip(f"{error.what}: {error.where}")
+    if found.exit_code == 99:
+        pytest.skip("there is no python3 among this machine's programs")
+    assert (found.exit_code, set(found.output.splitlines())) == (
+        *(0, {"2 1 0", "2 1 6"} if granted else set()),
+    ), found.errors
+
+
 @pytest.mark.requirement("004/shell/network")
 def test_what_is_no_request_to_a_proxy_goes_nowhere():
     wrong = [

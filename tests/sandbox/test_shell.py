@@ -251,6 +251,15 @@ script = "id -u; echo x > f && cat f; touch /usr/x; ls /root /home; cat /proc/1/
 try:
     found = asyncio.run(run_shell(script, workspace=root))
     print(found.output, end="")
+    (root / "sub" / ".venv").mkdir(parents=True)
+    found = asyncio.run(run_shell("touch sub/.venv/x; mv sub y; ls", workspace=root))
+    print(found.output.split())
+    async def dial(host, port):
+        raise OSError(f"no {host}:{port}")
+    door = "exec 3<>/dev/tcp/127.0.0.1/${http_proxy##*:}"
+    ask = door + "; printf 'CONNECT h:1 HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
+    found = asyncio.run(run_shell(ask, workspace=root, dial=dial))
+    print(found.refused)
     found = asyncio.run(run_shell(bomb, workspace=root, limits=ShellLimits(processes=64)))
     print(found.ended_by or "ended")
 except SandboxUnavailable as error:
@@ -266,8 +275,10 @@ def test_the_room_is_the_same_for_an_ordinary_user():
     if done.returncode == CANNOT:
         pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == [str(USER), "x"]
-    assert done.stdout.splitlines()[2:] in (["processes"], ["ended"])
+    assert done.stdout.splitlines()[:4] == [
+        *(str(USER), "x", "['f', 'sub']", "('h:1: no h:1',)"),
+    ]
+    assert done.stdout.splitlines()[4:] in (["processes"], ["ended"])
 
 
 PLANTING = """

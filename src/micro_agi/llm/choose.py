@@ -229,7 +229,8 @@ async def _agrees(
 
 def _local(server: ModelServer, model: ServedModel, catalogue: Catalogue, wanted: Wanted) -> Chosen:
     card = card_at_server(model.name, catalogue, model)
-    reason = "as asked" if wanted.model else f"there is no key for {wanted.agent_model or 'OpenAI'}"
+    why = f"there is no key for {wanted.agent_model}" if wanted.agent_model else "no model is named"
+    reason = "as asked" if wanted.model else why
     return Chosen(
         card=card,
         # The person's key is for OpenAI, not for whatever listens on this port.
@@ -250,8 +251,9 @@ def _nothing(
         return _which(many)
     if servers:
         only = servers[0]
+        why = f"there is no key for `{name}`" if name else "no model is named"
         return InputInvalid(
-            f"there is no key for `{name}`, and the local server at {only.base_url} was not chosen",
+            f"{why}, and the local server at {only.base_url} was not chosen",
             fix=f"give --base-url {only.base_url} to use it, or {ways}",
         )
     if name and card is None:
