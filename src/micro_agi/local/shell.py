@@ -8,9 +8,10 @@ Source: spec/local-agent.md 7.3; DESIGN 6; decision 0039.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.beneath import parts_of
@@ -49,8 +50,7 @@ class Shell(Arguments, frozen=True):
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(Struct, frozen=True, kw_only=True):
     """What a call asks for."""
 
     wanted: Shell

@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
 
@@ -31,8 +32,7 @@ class BadRequest(Exception):
     """What came is no request to a proxy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """Where a program in the room wants to go."""
 
     host: str

@@ -1,11 +1,12 @@
 """Run shell commands, each in a locked room of its own: the third profile of the sandbox.
 
 A command needs processes and programs, which no other guest gets; it pays with everything
-else: the workspace is the only thing it can change, there is no network, the environment is
-empty, and everything it started ends with it. Where the kernel cannot give it such a room, no
-command runs at all.
+else: the workspace is the only thing it can change, what runs outside later excepted; its
+network is empty, with at most a proxy to what was granted; the environment is empty; and
+everything it started ends with it. Where the kernel cannot give it such a room, no command
+runs at all.
 
-Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decision 0039.
+Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decisions 0039, 0050.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.room_proxy import Dial, RoomProxy
@@ -29,8 +32,7 @@ REPORT_BYTES = 4096
 FIX = "`micro-agi doctor` shows what this machine offers; a virtual machine has it all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellLimits:
+class ShellLimits(Struct, frozen=True, kw_only=True):
     """What one command may use."""
 
     wall_s: float = 60.0
@@ -44,8 +46,7 @@ class ShellLimits:
     """Of each output stream, kept from its beginning; as much again from its end."""
 
 
-@dataclass(slots=True)
-class Output:
+class Output(Struct):
     """One stream: its beginning, its end, and how much there was."""
 
     keep: int
@@ -77,8 +78,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellResult:
+class ShellResult(Struct, frozen=True, kw_only=True):
     """How a command ended, and what it wrote."""
 
     exit_code: int | None
@@ -162,7 +162,7 @@ async def run_shell(
     known = {*there, *may_change}
     made = [path for path in await asyncio.to_thread(places, workspace) if path not in known]
     refused = tuple(proxy.refused) if proxy is not None else ()
-    return replace(result, made=tuple(made), refused=refused)
+    return msgspec.structs.replace(result, made=tuple(made), refused=refused)
 
 
 async def _finished(
