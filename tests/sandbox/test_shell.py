@@ -53,7 +53,8 @@ def test_a_command_works_in_the_workspace_with_a_clean_environment(workspace, mo
     assert "canary" not in found.output
     assert {line.partition("=")[0] for line in lines[2:]} <= {
         *("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "PAGER", "GIT_PAGER"),
-        *("GIT_TERMINAL_PROMPT", "PWD", "SHLVL", "_", "OLDPWD"),
+        *("GIT_TERMINAL_PROMPT", "PWD", "SHLVL", "_", "OLDPWD", "GIT_CONFIG_COUNT"),
+        *(f"GIT_CONFIG_{part}_{n}" for part in ("KEY", "VALUE") for n in (0, 1)),
     }
     assert (found.exit_code, found.errors, found.ended_by) == (7, "oops\n", "")
     assert (workspace / "sub" / "f").read_text() == "written\n"
@@ -327,6 +328,26 @@ def test_only_the_place_that_was_granted_can_be_changed(workspace):
     found = run(workspace, command, may_change=granted)
     assert [p.name for p in workspace.glob("**/[abc]")] == ["a"]
     assert found.made == ()
+
+
+def test_looking_at_a_repository_runs_nothing_that_its_settings_name(workspace):
+    """Bounded: what would be run is a touch in this test's workspace."""
+    settings = "fsmonitor = touch /tmp/ESCAPED; false\\n worktree = ..\\n bare = false"
+    script = f"""
+    command -v git >/dev/null || exit 99
+    git init -q made && mkdir -p sub && git init -q --bare sub/bare
+    for each in made/.git/config sub/bare/config; do
+      printf '[core]\\n {settings}\\n' >> $each
+    done
+    (cd made && git status --short >/dev/null; git diff --stat)
+    (cd sub/bare && git status --short >/dev/null)
+    test -e /tmp/ESCAPED && echo ESCAPED; echo end
+    """
+    found = run(workspace, script, may_change=frozenset({"made/.git"}))
+    if found.exit_code == 99:
+        pytest.skip("there is no git among this machine's programs")
+    assert found.output == "end\n", found
+    assert "bareRepository" in found.errors
 
 
 def test_looking_for_such_places_is_bounded_and_follows_no_link(tmp_path, workspace):
