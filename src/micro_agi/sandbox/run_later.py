@@ -15,11 +15,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+# Not what stands in a review anyway (a Makefile, a workflow), nor what asks again when its content
+# changed (`.envrc`).
 NAMES = frozenset(
     {
         *(".git", ".hg", ".svn", ".husky", ".githooks"),
-        *(".venv", "venv", ".tox", ".nox", ".direnv", "node_modules"),
-        *(".vscode", ".idea", ".devcontainer"),
+        *(".venv", "venv", ".tox", ".nox", ".direnv", "node_modules", ".yarn"),
+        *(".vscode", ".idea", ".zed", ".devcontainer", ".cursor", ".claude"),
     }
 )
 ENVIRONMENT_MARK = "pyvenv.cfg"
