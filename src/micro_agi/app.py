@@ -45,7 +45,8 @@ from micro_agi.llm.usage import UsageRecords
 from micro_agi.local import switches
 from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
-from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models, catalogue_of
@@ -143,6 +144,7 @@ class Runtime:
         """All of it, or with the setting `user` what that user may know."""
         self._whole: Registry
         self.workspace: Workspace
+        """Of the person at this program; other users have their own."""
         self.memory: Memory
         self.functions: Functions
         self.models: Models
@@ -200,7 +202,9 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
-        self.workspace = workspace_of(settings.workspace, self.home)
+        user = check_user(settings.user)
+        self._workspaces = Workspaces(settings.workspace, self.home, person=user)
+        self.workspace = self._workspaces.own
         system = load_app(BUNDLED / "system", source="program").entries
         bundled = load_app(BUNDLED / "local", source="program").entries
         local = switches.without(bundled, switches.switched_off(settings))
@@ -212,8 +216,8 @@ class Runtime:
             admit=lambda entry: self.functions.admit(entry),
         )
         self._whole = whole
-        self._users = Users(whole, settings.user)
-        self.registry = seen_by(whole, check_user(settings.user) or None)
+        self._users = Users(whole, user)
+        self.registry = seen_by(whole, user or None)
         refused = switched_off(self.database)
         self.notices += [
             f"isolation level {level} is switched off: {escaped} escaped when "
@@ -281,14 +285,14 @@ class Runtime:
         self.functions = Functions(whole, self.pool)
         self.gate = Gate(whole, self.functions, self.pool)
         self.results = Results(self.database, limit_bytes=settings.result_bytes)
-        self._sessions = Sessions(self.workspace.root)
+        self._sessions = Sessions()
         register_native(
             self.functions,
             NativeParts(
                 gate=self.gate,
                 docs=self.docs,
                 results=self.results,
-                workspace=self.workspace,
+                workspaces=self._workspaces,
                 database=self.database,
                 registry=whole,
                 memory=self.memory,
@@ -331,12 +335,15 @@ class Runtime:
         card = self._parts.card or self.catalogue.by_name(model)
         return card.provider if card is not None else ""
 
-    async def undo(self, count: int = 1) -> list[str]:
-        """Take back the newest file changes in this workspace, and say what became of each.
+    async def undo(self, count: int = 1, *, user: str | None = None) -> list[str]:
+        """Take back the newest file changes in the workspace, and say what became of each.
 
+        Only those made for `user` count: the setting `user`, unless given.
         Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
         """
-        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        user = self._users.named(user)
+        root = self._workspaces.of(user).root
+        done = await Undo(self.database, user=user).undo(count, root=root)
         return [f"{undone.what} {undone.path}" for undone in done]
 
     def embedder(self) -> Embedder | None:

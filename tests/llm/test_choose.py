@@ -145,6 +145,13 @@ def test_a_local_server_is_used_once_a_person_agrees():
     assert "there is no key for gpt-5.1" in found.why
 
 
+def test_an_agent_that_names_no_model_is_not_told_of_a_key_for_nothing():
+    found, _ = chosen(["llama"], agent_model="", agrees=True)
+    assert "no model is named" in found.why
+    with pytest.raises(InputInvalid, match=r"^no model is named, and the local server at"):
+        chosen(["llama"], agent_model="", agrees=False)
+
+
 def test_a_server_that_was_agreed_to_is_not_asked_about_again():
     found, questions = chosen(["llama"], agent_model="gpt-5.1", agreed_url="this one")
     assert (found.card.name, questions) == ("llama", [])

@@ -291,9 +291,8 @@ def _local(
     stays: bool,
 ) -> Chosen:
     card = card_at_server(model.name, catalogue, model)
-    reason = f"there is no key for {wanted.agent_model or 'OpenAI'}"
-    if wanted.model or stays:
-        reason = "as asked" if wanted.model else "you agreed to it"
+    why = f"there is no key for {wanted.agent_model}" if wanted.agent_model else "no model is named"
+    reason = "as asked" if wanted.model else "you agreed to it" if stays else why
     return Chosen(
         card=card,
         # The person's key is for OpenAI, not for whatever listens on this port.
@@ -314,8 +313,9 @@ def _nothing(
         return _which(many)
     if servers:
         only = servers[0]
+        why = f"there is no key for `{name}`" if name else "no model is named"
         return InputInvalid(
-            f"there is no key for `{name}`, and the local server at {only.base_url} was not chosen",
+            f"{why}, and the local server at {only.base_url} was not chosen",
             fix=f"give --base-url {only.base_url} to use it, or {ways}",
         )
     if name and card is None:
