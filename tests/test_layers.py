@@ -42,7 +42,7 @@ MAY_IMPORT = {
         *("store", "net", "registry", "sandbox", "llm", "tools", "framework"),
     },
     "native_functions": {
-        *("store", "net", "registry", "memory", "tools", "local", "agent"),
+        *("security", "store", "net", "registry", "memory", "tools", "local", "agent"),
     },
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),

@@ -300,6 +300,7 @@ class Runtime:
                 python=self._sessions,
                 clock=parts.clock,
             ),
+            local=local,
         )
         self.caller = ToolCaller(
             self.functions, self.results, Schemas(), environment=environment.filled
