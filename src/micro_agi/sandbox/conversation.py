@@ -255,7 +255,7 @@ def _failure(facts: dict[str, Any], frame: Frame) -> ToolFailed:
     limit = facts.get("limit")
     if limit == "libraries":
         return _without_libraries(frame)
-    if limit in ("memory", "result"):
+    if limit in ("memory", "result", "wall"):
         return _limit(str(limit), frame.unit.id, frame.limits)
     # Only Lua writes the position into the message.
     in_lua = frame.unit.language == "lua"

@@ -58,6 +58,10 @@ class Isolation(Struct, frozen=True, kw_only=True):
     """Each absent layer with the reason the kernel gave."""
 
 
+class TooWeak(SandboxUnavailable):
+    """This machine runs code, but not of this language: its level is below the language's worst."""
+
+
 class ZygoteLost(Exception):
     """The zygote ended: what it was asked for will not come."""
 
@@ -233,7 +237,9 @@ def _execute(
 def told(limits: Limits, without: frozenset[str], language: Language) -> list[str]:
     """Return the arguments of a zygote: all that it learns of limits and layers."""
     arguments = [str(limits.memory_bytes), ",".join(sorted(without))]
-    if language.name == "python":
+    if language.interpreter:
+        arguments += [str(limits.wall_s), language.interpreter]
+    elif language.name == "python":
         sizes = [str(limits.workspace_bytes), str(limits.workspace_files)]
         arguments += [*sizes, ",".join(language.offers)]
     return arguments
@@ -331,11 +337,12 @@ def _isolation(hello: bytes, minimum: Level, language: Language) -> Isolation:
     elif own_world:
         level = "C"
     if level > language.worst:
-        raise SandboxUnavailable(
+        raise TooWeak(
             f"this machine cannot confine {language.name} code: it reaches level {level}, "
             f"and {language.worst} is the least that hides the files of this machine",
             where="; ".join(missing),
-            fix="write the tool in lua, which is confined at every level",
+            fix="write the tool in lua, which is confined at every level, or install the extra "
+            "`monty` (`pip install 'micro-agi[monty]'`), which runs a subset of Python",
         )
     if level > minimum:
         raise SandboxUnavailable(

@@ -3,6 +3,7 @@
 A pool runs one of these; the pool for Lua makes the others when a unit asks for them.
 """
 
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,8 @@ class Language(Struct, frozen=True, kw_only=True):
     program: Path
     needs: tuple[str, ...]
     """Top-level packages the zygote imports; only their directories are importable there."""
+    interpreter: str = ""
+    """Path of the program that interprets, where it is not the worker itself: Monty."""
     offers: tuple[str, ...] = ()
     """Packages that its guests may import."""
     environment: tuple[tuple[str, str], ...] = ()
@@ -84,6 +87,31 @@ def python(asked: tuple[str, ...] = ()) -> Language:
         environment=tuple((name, "1") for name in ONE_THREAD),
         root="minimal root",
         worst="C",
+        one_unit=True,
+        spares=1,
+        retire_after_calls=1000,
+    )
+
+
+def monty() -> Language | None:
+    """Return what Python tools run in where CPython cannot be confined; None: not installed.
+
+    Monty interprets a subset of Python without CPython, so no file has to be hidden from it.
+    """
+    try:
+        files = importlib.metadata.files("pydantic-monty-runtime") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    programs = [str(file.locate().resolve()) for file in files if file.name == "monty"]
+    if not programs or importlib.util.find_spec("pydantic_monty") is None:
+        return None
+    return Language(
+        name="python",
+        program=PROGRAMS / "monty_zygote.py",
+        needs=("micro_agi", "msgspec", "pydantic_monty", "typing_extensions"),
+        interpreter=programs[0],
+        root="",
+        worst="D",
         one_unit=True,
         spares=1,
         retire_after_calls=1000,

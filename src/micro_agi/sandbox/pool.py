@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
 from micro_agi.sandbox.conversation import LibrariesNeeded, converse
-from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, ZygoteLost
+from micro_agi.sandbox.fork_server import ForkServer, Isolation, Level, TooWeak, ZygoteLost
 from micro_agi.sandbox.host.calls import Frame, HostFunction
 from micro_agi.sandbox.host.clock import time_functions
 from micro_agi.sandbox.kept_zygotes import KeptZygotes
-from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language, packages_asked
+from micro_agi.sandbox.languages import LUA, LUA_LIBRARIES, Language, monty, packages_asked
 from micro_agi.sandbox.languages import python as python_language
 from micro_agi.sandbox.limits import PYTHON, Limits
 from micro_agi.sandbox.outstanding import Places
@@ -203,7 +203,8 @@ class Pool:
             raise
         except ToolFailed as error:
             where = error.where or unit.id
-            raise EntryInvalid(error.what, where=where, fix="correct the source") from error
+            fix = error.fix or "correct the source"
+            raise EntryInvalid(error.what, where=where, fix=fix) from error
         finally:
             self._places.release()
         await pool.check(unit, wall_s=wall_s)
@@ -363,19 +364,30 @@ class Pool:
             if self._closed:
                 raise SandboxUnavailable("the sandbox is closed")
             if self._server is None:
-                start = self._kept.start if self._kept is not None else ForkServer.start
-                server = await start(
-                    self._limits,
-                    minimum=self._minimum,
-                    without=self._without,
-                    language=self._language,
-                )
+                server = await self._start_server()
                 level = server.isolation.level
                 if level in self._refused:
                     await server.close()
                     raise switched_off(level, self._refused[level])
                 self._server = server
             return self._server
+
+    async def _start_server(self) -> ForkServer:
+        """Start a zygote of the language, or of what runs its code on a machine too weak for it.
+
+        Raises: SandboxUnavailable.
+        """
+        start = self._kept.start if self._kept is not None else ForkServer.start
+        order = {"minimum": self._minimum, "without": self._without}
+        try:
+            return await start(self._limits, **order, language=self._language)
+        except TooWeak:
+            stand_in = monty() if self._language.name == "python" else None
+            if stand_in is None:
+                raise
+            server = await start(self._limits, **order, language=stand_in)
+            self._language = stand_in
+            return server
 
     async def _forget_server(self, server: ForkServer) -> None:
         async with self._starting:

@@ -87,8 +87,11 @@ CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def _of_packages(value: Any) -> tuple[Any] | None:
-    """Convert values of numpy and pandas; neither is imported for it."""
+    """Convert values of numpy, pandas and Monty; none of them is imported for it."""
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    monty = sys.modules.get("pydantic_monty")
+    if monty is not None and isinstance(value, monty.MontyClassProxy) and value.is_dataclass:
+        return (value.attributes,)
     if pandas is not None:
         if isinstance(value, pandas.DataFrame):
             return (value.to_dict("records"),)

@@ -26,6 +26,7 @@ NUMBER_OFFSET = 0
 ARCH_OFFSET = 4
 X32_BIT = 0x40000000
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_TSYNC = 1
 
 PROT_EXEC = 4
 MAP_ANONYMOUS = 0x20
@@ -115,10 +116,14 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(machine: Machine, code: bytes) -> None:
-    """Apply an assembled filter to this process, for ever. Needs no_new_privs."""
+def install(machine: Machine, code: bytes, *, every_thread: bool = False) -> None:
+    """Apply an assembled filter to this thread and all it starts, for ever. Needs no_new_privs.
+
+    `every_thread` means those that run already, too.
+    """
     buffer = ctypes.create_string_buffer(code, len(code))
     filter_program = _Program(len(code) // 8, ctypes.addressof(buffer))
     number = machine.numbers["seccomp"]
-    if LIBC.syscall(number, SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(filter_program)) != 0:
+    flags = SECCOMP_FILTER_FLAG_TSYNC if every_thread else 0
+    if LIBC.syscall(number, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_program)) != 0:
         raise fail("seccomp")
