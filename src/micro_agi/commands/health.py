@@ -43,6 +43,12 @@ LOW_DISK_BYTES = 500 << 20
 FULL_DISK_BYTES = 20 << 20
 MODEL_TIMEOUT_S = 5.0
 
+PYTHON_SUM = Unit(
+    id="doctor:python",
+    source="def handler(args): return args['a'] * args['b']",
+    method="handler",
+    language="python",
+)
 ARITHMETIC = Unit(
     id="doctor:arithmetic",
     source="return { handler = function(args) return args.a * args.b end }",
@@ -169,6 +175,7 @@ async def _sandbox(settings: Settings) -> AsyncGenerator[Finding, None]:
         )
         yield await _try_call(pool)
         yield await _try_escape(pool)
+        yield await _python_tools(pool)
     except MicroAgiError as error:
         yield _broken("sandbox", error)
     finally:
@@ -207,6 +214,23 @@ async def _try_call(pool: Pool) -> Finding:
         what=f"2 * 21 is {result}",
         fix="install lupa again: `pip install --force-reinstall lupa`",
     )
+
+
+async def _python_tools(pool: Pool) -> Finding:
+    """Say what interprets Python tools: CPython, or what stands in for it."""
+    try:
+        backend, why = await pool.python_backend()
+        result = await pool.call(PYTHON_SUM, [{"a": 2, "b": 21}], context=NO_AUTHORITY)
+    except SandboxUnavailable as error:
+        what = f"refused: {error.what}"
+        return Finding(part="py tools", state="todo", what=what, fix=error.fix)
+    if result != 42:
+        return Finding(part="py tools", state="broken", what=f"2 * 21 is {result} in {backend}")
+    if not why:
+        return Finding(part="py tools", state="ok", what=f"{backend}: 2 * 21 is 42")
+    what = f"{backend}, a subset of Python, runs them: {why}"
+    fix = "a kernel with user namespaces or Landlock runs all of Python"
+    return Finding(part="py tools", state="todo", what=what, fix=fix)
 
 
 async def _try_escape(pool: Pool) -> Finding:

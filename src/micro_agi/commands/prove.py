@@ -15,7 +15,7 @@ from micro_agi.commands.output import wrapped
 from micro_agi.errors import MicroAgiError, PolicyDenied
 from micro_agi.home import record_proof
 from micro_agi.sandbox.fork_server import Level
-from micro_agi.sandbox.prove.corpus import CPYTHON, FAMILIES, Attack
+from micro_agi.sandbox.prove.corpus import CPYTHON, FAMILIES, MONTY, Attack
 from micro_agi.sandbox.prove.prove import LevelProof, fails_closed, prove
 from micro_agi.store.database import Database
 
@@ -89,7 +89,8 @@ def _show(invocation: Invocation, proofs: list[LevelProof], closed: bool, took_s
             invocation.say(wrapped(start, _progress(proof), width=invocation.width))
         elif proof.no_python:
             start = f"level {proof.level}: "
-            text = f"Python refused: {proof.no_python}"
+            runs = "Monty runs Python tools" if proof.python == "Monty" else "Python refused"
+            text = f"{runs}: {proof.no_python}"
             invocation.say(wrapped(start, text, width=invocation.width))
         for verdict in proof.verdicts:
             if verdict.answer != "held":
@@ -102,6 +103,8 @@ def _show(invocation: Invocation, proofs: list[LevelProof], closed: bool, took_s
 
 
 def _backend(family: str) -> str:
+    if family in MONTY:
+        return "Monty"
     return "CPython" if family in CPYTHON else "Lua"
 
 
@@ -123,12 +126,21 @@ def _as_json(proofs: list[LevelProof], closed: bool) -> dict[str, Any]:
             "attacks": len(proof.of(family)),
             "escaped": [str(v) for v in proof.escaped(family)],
             "differs": [str(v) for v in proof.of(family) if v.answer == "differs"],
-            "why": proof.unavailable or (proof.no_python if family in CPYTHON else ""),
+            "why": proof.unavailable or _why_not(proof, family),
         }
         for proof in proofs
         for family in FAMILIES
     ]
     return {"fails_closed": closed, "cells": cells}
+
+
+def _why_not(proof: LevelProof, family: str) -> str:
+    """Return why a family has nothing to attack at a level that this machine shows."""
+    if family in CPYTHON:
+        return proof.no_python
+    if family in MONTY and proof.python != "Monty":
+        return "CPython runs Python tools" if proof.python else proof.no_python
+    return ""
 
 
 def _state(proof: LevelProof, family: str) -> str:

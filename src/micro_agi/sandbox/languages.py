@@ -24,6 +24,8 @@ class Language(Struct, frozen=True, kw_only=True):
     """What differs between the workers of two languages."""
 
     name: Literal["lua", "python"]
+    backend: Literal["Lua", "CPython", "Monty"]
+    """What interprets it, as people are told."""
     program: Path
     needs: tuple[str, ...]
     """Top-level packages the zygote imports; only their directories are importable there."""
@@ -52,6 +54,7 @@ class Language(Struct, frozen=True, kw_only=True):
 
 LUA = Language(
     name="lua",
+    backend="Lua",
     program=PROGRAMS / "zygote.py",
     needs=("micro_agi", "lupa"),
     root="empty root",
@@ -81,6 +84,7 @@ def python(asked: tuple[str, ...] = ()) -> Language:
     offers = tuple(package for package in asked if importlib.util.find_spec(package))
     return Language(
         name="python",
+        backend="CPython",
         program=PROGRAMS / "python_zygote.py",
         needs=("micro_agi", "msgspec", *offers),
         offers=offers,
@@ -107,6 +111,7 @@ def monty() -> Language | None:
         return None
     return Language(
         name="python",
+        backend="Monty",
         program=PROGRAMS / "monty_zygote.py",
         needs=("micro_agi", "msgspec", "pydantic_monty", "typing_extensions"),
         interpreter=programs[0],

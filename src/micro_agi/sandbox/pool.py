@@ -40,6 +40,7 @@ IDLE_S = 30.0
 RETIRE_AFTER_S = 30.0
 """Half of the worker's own CPU limit, so that limit never hits an innocent call."""
 RETIRE_AFTER_UNITS = 256
+CORRECT = "correct the source"
 
 
 CHECKER = CallContext(actor=Actor("system:check"), scope=Scope(), trial=Trial())
@@ -84,6 +85,8 @@ class Pool:
         self._language = language
         self._kept = kept
         self._others: dict[tuple[str, ...], Pool] = {}
+        self._too_weak = ""
+        """Why what runs here stands in for the language that was asked for."""
         self._server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._places = Places(workers)
@@ -135,6 +138,15 @@ class Pool:
         if self._server is None:
             raise SandboxUnavailable("the sandbox is not running", fix="start it first")
         return self._server.isolation
+
+    async def python_backend(self) -> tuple[str, str]:
+        """Return what interprets Python tools here, and why it is not CPython if it is not.
+
+        Raises: SandboxUnavailable: nothing does.
+        """
+        pool = self._pool_for(Unit(id="system:python", source="", language="python"))
+        await pool._running_server()
+        return pool._language.backend, pool._too_weak
 
     async def call(
         self,
@@ -203,7 +215,7 @@ class Pool:
             raise
         except ToolFailed as error:
             where = error.where or unit.id
-            fix = error.fix or "correct the source"
+            fix = error.fix or CORRECT
             raise EntryInvalid(error.what, where=where, fix=fix) from error
         finally:
             self._places.release()
@@ -378,15 +390,15 @@ class Pool:
         Raises: SandboxUnavailable.
         """
         start = self._kept.start if self._kept is not None else ForkServer.start
-        order = {"minimum": self._minimum, "without": self._without}
+        limits, minimum, without = self._limits, self._minimum, self._without
         try:
-            return await start(self._limits, **order, language=self._language)
-        except TooWeak:
+            return await start(limits, minimum=minimum, without=without, language=self._language)
+        except TooWeak as problem:
             stand_in = monty() if self._language.name == "python" else None
             if stand_in is None:
                 raise
-            server = await start(self._limits, **order, language=stand_in)
-            self._language = stand_in
+            server = await start(limits, minimum=minimum, without=without, language=stand_in)
+            self._language, self._too_weak = stand_in, problem.what
             return server
 
     async def _forget_server(self, server: ForkServer) -> None:

@@ -14,10 +14,12 @@ from msgspec import Struct
 
 from micro_agi.errors import EntryInvalid, MicroAgiError
 from micro_agi.sandbox.modules import PYTHON_MODULES
+from micro_agi.sandbox.pool import CORRECT
 from micro_agi.tools.lua_source import Finding
 from micro_agi.values import nearest
 
 HANDLER = "handler"
+AT_TOP_LEVEL = "leave at top level only what works in an empty directory"
 
 _NO_PROCESSES = "tools cannot start programs, processes or threads"
 _NO_SOCKETS = "ask for module `http_client` and use `http_client.get`"
@@ -72,7 +74,8 @@ def parse(source: str) -> ast.Module:
 def not_loaded(error: MicroAgiError) -> EntryInvalid:
     """Return the refusal of a source that does not load in a worker."""
     line = error.where.rpartition(":")[2]
-    fix = "leave at top level only what works in an empty directory"
+    # Whoever knows better what to do has said so.
+    fix = error.fix if error.fix not in ("", CORRECT) else AT_TOP_LEVEL
     return refused("import", int(line) if line.isdigit() else 1, error.what, fix)
 
 

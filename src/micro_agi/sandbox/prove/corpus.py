@@ -2,7 +2,7 @@
 
 A file starts with comment lines `key: value`. Always there: `reason` (why somebody would
 try it, or where it comes from), `run` (how: `tool`, `tools A B@session`, `web`,
-`python`, `machine code` or `worker`) and `expect` (what must come of it):
+`python`, `monty`, `machine code` or `worker`) and `expect` (what must come of it):
 
     value: <JSON>     it runs, and all it gets is this harmless value
     error: <part>     the code fails with a message that has this part
@@ -37,9 +37,12 @@ FAMILIES: Mapping[str, str] = {
     "ssrf": "requests to where a tool may not go",
     "python": "CPython code that wants to reach the kernel, with ctypes",
     "workspace": "CPython code that wants to reach other files than its workspace",
+    "monty": "Python code that wants out of Monty, where that stands in for CPython",
 }
 CPYTHON = frozenset({"python", "workspace"})
 """Families that attack the workers of Python tools; the others attack those of Lua."""
+MONTY = frozenset({"monty"})
+"""Families that attack what runs Python tools where CPython cannot be confined."""
 
 
 class Attack(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.fork_server import LEVELS, ForkServer, Level
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.prove.corpus import FAMILIES, Attack, load
-from micro_agi.sandbox.prove.python import refusal, run_python
+from micro_agi.sandbox.prove.python import backend, run_python
 from micro_agi.sandbox.prove.rogue import PROGRAM, run_machine_code, run_worker
 from micro_agi.sandbox.prove.tools import LIMITS, Tripwires, run_tools
 from micro_agi.sandbox.prove.verdict import Verdict
@@ -27,6 +27,8 @@ WITHOUT: Mapping[Level, frozenset[str]] = {
     "C": frozenset({"landlock"}),
     "D": frozenset({"namespaces", "landlock"}),
 }
+INTERPRETERS: Mapping[str, str] = {"python": "CPython", "monty": "Monty"}
+"""Ways to run an attack that need what interprets Python tools to be just this."""
 AT_ONCE = 4
 """Attacks that run side by side; most of them wait for a deadline."""
 
@@ -40,8 +42,10 @@ class LevelProof(Struct, frozen=True, kw_only=True):
     """Why this machine cannot show the level, or policy refuses it."""
     refused: bool = False
     """Whether it is policy that refuses."""
+    python: str = ""
+    """What interprets Python tools at this level: CPython, Monty, or nothing."""
     no_python: str = ""
-    """Why no Python runs at this level, and so there is nothing of it to attack."""
+    """Why no CPython runs at this level, and so there is nothing of it to attack."""
 
     def escaped(self, family: str = "") -> list[Verdict]:
         return [v for v in self.of(family) if v.answer == "escaped"]
@@ -99,21 +103,21 @@ async def _prove_level(level: Level, corpus: Mapping[str, Sequence[Attack]]) -> 
             "tool": lambda attack: run_tools(attack, pool, wires),
             "tools": lambda attack: run_tools(attack, pool, wires),
             "python": lambda attack: run_python(attack, pool, wires),
+            "monty": lambda attack: run_python(attack, pool, wires),
         }
         if ways & {"machine", "worker"}:
             server = await ForkServer.start(LIMITS, minimum="D", without=without, program=PROGRAM)
             stack.push_async_callback(server.close)
             runners["machine"] = lambda attack: run_machine_code(attack, server)
             runners["worker"] = lambda attack: run_worker(attack, server, wires)
-        no_python = await refusal(pool) if "python" in ways else ""
-        if no_python:
-            attacks = [attack for attack in attacks if _way(attack) != "python"]
+        python, no_python = await backend(pool) if ways & set(INTERPRETERS) else ("", "")
+        attacks = [a for a in attacks if INTERPRETERS.get(_way(a), python) == python]
         verdicts = await _side_by_side(runners[_way(a)](a) for a in attacks if _way(a) != "web")
         if "web" in ways:
             web = await stack.enter_async_context(open_web(LIMITS, without))
             # A request that arrives where it must not can only be told from others if alone.
             verdicts += [await web.run(a) for a in attacks if _way(a) == "web"]
-    return LevelProof(level=level, verdicts=tuple(verdicts), no_python=no_python)
+    return LevelProof(level=level, verdicts=tuple(verdicts), python=python, no_python=no_python)
 
 
 def _way(attack: Attack) -> str:

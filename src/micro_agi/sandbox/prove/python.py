@@ -1,4 +1,4 @@
-"""Run the attacks that are Python tools, with all of `ctypes`, in real CPython workers.
+"""Run the attacks that are Python tools: in real CPython workers, with all of `ctypes`, or in Monty.
 
 Heads: `modules`, `limits`; `level: A` marks what is about a root of its own, which there is none
 of at level B; `machine` the processor whose numbers or code it uses. Each attack is followed
@@ -19,13 +19,12 @@ LIMITS = replace(PYTHON, wall_s=5.0, total_s=15.0, grace_s=0.5)
 HONEST = "def handler(args): return len(args)"
 
 
-async def refusal(pool: Pool) -> str:
-    """Return why the pool runs no Python at all; "" when it does."""
+async def backend(pool: Pool) -> tuple[str, str]:
+    """Return what interprets Python tools in the pool, "" for nothing, and why it is not CPython."""
     try:
-        await pool.check(_unit("honest", HONEST))
+        return await pool.python_backend()
     except SandboxUnavailable as error:
-        return error.what
-    return ""
+        return "", error.what
 
 
 async def run_python(attack: Attack, pool: Pool, wires: Tripwires) -> Verdict:
