@@ -18,12 +18,13 @@ import pytest
 import micro_agi
 from micro_agi.errors import ToolFailed
 from micro_agi.sandbox.fork_server import LEVELS
-from micro_agi.sandbox.prove.corpus import CORPUS, FAMILIES, load, read
+from micro_agi.sandbox.prove.corpus import CORPUS, FAMILIES, MONTY, load, read
 from micro_agi.sandbox.prove.prove import fails_closed, prove
 from tests.sandbox.ordinary_user import CANNOT, as_an_ordinary_user
 
 ATTACKS = {family: load(family) for family in FAMILIES}
 ALL = [attack for family in ATTACKS.values() for attack in family]
+NOT_MONTY = {family: attacks for family, attacks in ATTACKS.items() if family not in MONTY}
 SLOW = ("resources", "ssrf")
 """Families that wait for deadlines, or whose work is done by the parent at every level."""
 
@@ -41,20 +42,22 @@ def problems(proof):
 
 @pytest.fixture(scope="module")
 def verdicts():
-    """The whole corpus at the strongest level there is."""
-    return {verdict.attack.id: verdict for verdict in strongest(ATTACKS)}
+    """The whole corpus at the strongest level there is; on Monty, where that runs Python tools."""
+    found = {verdict.attack.id: verdict for verdict in strongest(NOT_MONTY)}
+    (proof,) = proofs_of(["D"], {family: ATTACKS[family] for family in MONTY})
+    return found | {verdict.attack.id: verdict for verdict in proof.verdicts}
 
 
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.id)
 def test_an_attack_comes_to_what_its_head_says(verdicts, attack):
     if attack.id not in verdicts:
-        pytest.skip("for another machine or another level")
+        pytest.skip("for another machine or another level, or the extra `monty` is missing")
     assert verdicts[attack.id].answer == "held", verdicts[attack.id]
 
 
 @pytest.mark.parametrize("level", LEVELS[1:])
 def test_a_weaker_level_holds_as_well(level):
-    fast = {family: attacks for family, attacks in ATTACKS.items() if family not in SLOW}
+    fast = {family: attacks for family, attacks in NOT_MONTY.items() if family not in SLOW}
     (proof,) = proofs_of([level], fast)
     if not proof.verdicts:
         pytest.skip(f"level {level} cannot be shown here: {proof.unavailable}")

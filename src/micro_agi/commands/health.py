@@ -162,6 +162,7 @@ async def _sandbox(settings: Settings) -> AsyncGenerator[Finding, None]:
         limits=Limits(memory_bytes=settings.call_memory_bytes),
         workers=1,
         minimum=cast("Level", settings.isolation),  # `settings` takes nothing else
+        kept=kept_zygotes.current(),
     )
     try:
         await pool.start()

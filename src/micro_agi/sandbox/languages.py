@@ -106,7 +106,7 @@ def monty() -> Language | None:
         files = importlib.metadata.files("pydantic-monty-runtime") or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    programs = [str(file.locate().resolve()) for file in files if file.name == "monty"]
+    programs = [str(Path(file.locate()).resolve()) for file in files if file.name == "monty"]
     if not programs or importlib.util.find_spec("pydantic_monty") is None:
         return None
     return Language(

@@ -1,4 +1,4 @@
-"""Run the attacks that are Python tools: in real CPython workers, with all of `ctypes`, or in Monty.
+"""Run the attacks that are Python tools: in CPython workers, with all of `ctypes`, or in Monty.
 
 Heads: `modules`, `limits`; `level: A` marks what is about a root of its own, which there is none
 of at level B; `machine` the processor whose numbers or code it uses. Each attack is followed
@@ -20,7 +20,7 @@ HONEST = "def handler(args): return len(args)"
 
 
 async def backend(pool: Pool) -> tuple[str, str]:
-    """Return what interprets Python tools in the pool, "" for nothing, and why it is not CPython."""
+    """Return what interprets Python tools in the pool ("": nothing), and why not CPython."""
     try:
         return await pool.python_backend()
     except SandboxUnavailable as error:

@@ -45,7 +45,7 @@ def parsed(text: str, name: str) -> ast.Module:
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield the modules that a source imports, with their lines, but for those it can do without."""
+    """Yield the modules that a source cannot do without, with their lines."""
     optional = {
         id(inner)
         for node in ast.walk(tree)

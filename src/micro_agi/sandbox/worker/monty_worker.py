@@ -203,7 +203,7 @@ class Speaker:
 
 
 class _Call:
-    """One call in one session: the snippets that it is made of, and which of them is the guest's."""
+    """One call in one session: the snippets it is made of, and which of them is the guest's."""
 
     def __init__(self, source: Source, monty: Any, output: Output) -> None:
         self.source = source
