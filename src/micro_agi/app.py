@@ -73,10 +73,9 @@ from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.context import CallContext, root_context
 from micro_agi.security.tenancy import check_user, owned_session, user_of
-from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
-from micro_agi.sessions.recovery import unfinished
 from micro_agi.sessions.redact import Redactor
+from micro_agi.sessions.standing import Standing
 from micro_agi.settings import Settings, process_environment
 from micro_agi.store.database import Database
 from micro_agi.tools.approve import Approvals, Approver, Nobody
@@ -565,10 +564,8 @@ class Runtime:
         user = self._user(user) or user_of(session_id)
         session_id = owned_session(session_id, check_user(user))
         await self._welcome(user)
-        recorded = [] if new else await self.journal.read(session_id)
-        events = [r.event for r in recorded]
-        conversation = derive(events)
-        wanted = agent or self.settings.agent or conversation.agent
+        stands = Standing() if new else await self.journal.standing(session_id)
+        wanted = agent or self.settings.agent or stands.conversation.agent
         talker = self.agent_context(context=context, user=user)
         definition = await talker.definition(wanted)
         return Session(
@@ -576,13 +573,13 @@ class Runtime:
             journal=(
                 self.journal.start(session_id, agent=definition.id)
                 if new
-                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+                else await self.journal.open(session_id, agent=definition.id, after=stands)
             ),
-            conversation=conversation,
+            conversation=stands.conversation,
             agent=talker,
             definition=definition,
             approvals=Approvals(self._seen(user), approver or self.approver),
-            unfinished=unfinished(events),
+            unfinished=stands.unfinished,
         )
 
     async def create_tool(self, draft: Draft, *, reason: str) -> Created:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micro_agi.agent.circle import LONGEST, Circles
 from micro_agi.llm.catalogue import Pricing
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import (
@@ -20,6 +19,7 @@ from micro_agi.messages import (
     ToolCall,
     Usage,
 )
+from micro_agi.sessions.circle import LONGEST, Circles
 from micro_agi.store.database import Database
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 

@@ -27,7 +27,6 @@ from micro_agi.agent.calls import (
     skipped,
     told,
 )
-from micro_agi.agent.circle import Circles
 from micro_agi.agent.compress import Compressor, chars_per_token
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.fit import Fit, talk_chars
@@ -67,6 +66,7 @@ from micro_agi.messages import (
 from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
+from micro_agi.sessions.circle import Circles
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
@@ -133,6 +133,8 @@ class Turn:
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     circles: Circles = field(default_factory=Circles)
+    left: Unfinished | None = None
+    """What was cut off, until its last reply is done with."""
     outcomes: Outcomes = field(init=False)
     around: Around = field(init=False)
     fit: Fit = field(init=False)
@@ -157,8 +159,10 @@ class Turn:
         Calls without an outcome run (again) where that repeats no effect; of the others the
         model is told that their outcome is unknown.
         """
-        self.steps, self.calls, self.truncated = left.steps, left.calls, left.truncated
-        self.usage, self.cost_usd, self.failures = left.usage, left.cost_usd, left.failures
+        self.steps, self.calls = left.steps, left.calls
+        self.truncated, self.empty = left.truncated, left.empty
+        self.usage, self.cost_usd = left.usage, left.cost_usd
+        self.failures, self.circles, self.left = left.failures, left.circles, left
         self.effects = frozenset(p.call.id for p in left.pending if not p.intent.replayable)
         runs = {p.call.id: self._may_run(p) for p in left.pending}
         resumed = TurnResumed(
@@ -203,6 +207,7 @@ class Turn:
     async def _go_on(self, left: Unfinished) -> End:
         """Do what the last reply of a turn that was cut off still asks for, then go on."""
         end = await self._act(left.last, left.pending) if left.last else None
+        self.left = None
         return end or await self._loop()
 
     async def _loop(self) -> End:
@@ -267,14 +272,15 @@ class Turn:
 
     async def _circle(self) -> bool:
         """Tell the model that it goes in a circle; whether it went on long enough."""
-        stops_at = self.limits.rounds
-        circle = self.circles.step(self.conversation.messages)
+        stops_at, left = self.limits.rounds, self.left
+        counted = left is not None and left.counted
+        circle = self.circles.newest if counted else self.circles.step(self.conversation.messages)
         if circle is None or not stops_at:
             return False
         if circle.rounds >= stops_at:
             await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
             return True
-        if circle.rounds == (stops_at + 1) // 2:
+        if circle.rounds == (stops_at + 1) // 2 and not (left and left.told):
             told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
             await self.commit([told], later=True)
         return False

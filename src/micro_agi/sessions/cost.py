@@ -16,7 +16,7 @@ from micro_agi.messages import (
     ToolCallFinished,
     Usage,
 )
-from micro_agi.sessions.journal import Recorded
+from micro_agi.sessions.rows import Recorded
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from micro_agi.messages import AnyEvent, Delegated, Message, StepStarted
 from micro_agi.sessions.conversation import Conversation
-from micro_agi.sessions.journal import Recorded
+from micro_agi.sessions.rows import Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from hashlib import sha256
 HANDLE_CHARS = 16
 FIND = "SELECT body FROM blobs b WHERE b.hash >= ? AND b.hash < ?"
 USED = "EXISTS (SELECT 1 FROM blob_uses u WHERE u.session = ? AND u.hash = b.hash)"
-SESSION_TABLES = ("journal", "blob_uses", "leases")
+SESSION_TABLES = ("journal", "standings", "blob_uses", "leases")
 
 
 def blob_hash(body: bytes) -> str:
