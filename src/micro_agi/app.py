@@ -504,6 +504,7 @@ class Runtime:
             tool_budget=self.settings.tool_budget,
             temperature=None if self.settings.temperature < 0 else self.settings.temperature,
             max_tokens=self.settings.max_tokens or None,
+            redactor=self.redactor,
         )
         return AgentContext(
             parts,

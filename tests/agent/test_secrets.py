@@ -39,9 +39,10 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
     shown = []
 
     async def echo(text: str) -> str:
-        """Return what it is given."""
         logging.getLogger("micro_agi.tools").info("asked for %s", text)
         return f"{text}, {TOKEN} and {KEY}"
+
+    echo.__doc__ = f"Return what it is given, with {TOKEN} or {KEY}."
 
     async def raises(text: str) -> str:
         """Fail with what it is given."""
@@ -66,6 +67,7 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
                 ]
             )
             await session.run(f"use {KEY}", shown.append)
+            assert (await runtime.replay("s")).identical
             rows = runtime.database.read_now(
                 lambda db: [bytes(row[0]) for row in db.execute("SELECT body FROM journal")]
             )
@@ -73,7 +75,9 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
 
     rows, requests = asyncio.run(scenario())
     said = msgspec.json.encode(shown)
-    prompts = msgspec.json.encode([r.messages for r in requests[1:]])
+    prompts = msgspec.json.encode(
+        [[r.messages, r.system, [[t.description, t.schema] for t in r.tools]] for r in requests]
+    )
     for place in (said, b"".join(rows), prompts):
         assert secret.encode() not in place
     for kind in (TextDelta, ThinkingDelta):

