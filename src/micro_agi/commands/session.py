@@ -141,9 +141,7 @@ async def delete(invocation: Invocation) -> int:
     if invocation.as_json:
         invocation.say_json({"deleted": [row.id for row in rows], "freed_bytes": sum(freed)})
     else:
-        invocation.say(
-            f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored results"
-        )
+        invocation.say(f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored texts")
     return 0
 
 
