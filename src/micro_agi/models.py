@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.home import recall, remember
-from micro_agi.llm.catalogue import Catalogue, ModelCard
+from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
 from micro_agi.llm.choose import Chosen, Wanted, choose
 from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.providers.table import (
@@ -22,10 +22,12 @@ from micro_agi.llm.providers.table import (
 )
 from micro_agi.llm.request import ModelRequest, PreparedRequest, Provider, ProviderAccess
 from micro_agi.net.client import Client
+from micro_agi.registry.snapshot import Snapshot
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
 
 AGREED = "model.agreed_url"
+
 Ask = Callable[[str], Awaitable[bool]]
 
 
@@ -183,3 +185,18 @@ class Models:
                 for id_, built in build_providers({provider: chosen.access}).items()
             }
         return replace(chosen, card=replace(chosen.card, provider=name))
+
+
+def model_classes(snapshot: Snapshot) -> list[ModelEntry]:
+    """Return the entries of a snapshot that describe classes of models."""
+    found = snapshot.find({"meta.type": "llm.model.class"})
+    return [ModelEntry(e.id, e.meta, e.data) for e in found]
+
+
+def catalogue_of(snapshot: Snapshot) -> Catalogue:
+    """Return the models of a snapshot, with the providers that entries describe."""
+    models, providers = (
+        [ModelEntry(e.id, e.meta, e.data) for e in snapshot.find({"meta.type": kind})]
+        for kind in ("llm.model", "llm.provider")
+    )
+    return Catalogue(models, providers)

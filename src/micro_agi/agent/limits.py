@@ -10,6 +10,7 @@ from typing import Any
 
 from micro_agi.messages import LimitHit, Usage
 from micro_agi.sessions.conversation import Conversation
+from micro_agi.settings import Settings
 
 WALL_CLOCK = "wall clock"
 SESSION_WALL_CLOCK = "session wall clock"
@@ -82,6 +83,27 @@ class TurnLimits:
         if not self.session.wall_s:
             return self.timeout_s
         return max(0.0, min(self.timeout_s, self.session.wall_s - spent.seconds))
+
+
+def limits_of(settings: Settings) -> TurnLimits:
+    """Return the limits that the settings name."""
+    return TurnLimits(
+        steps=settings.max_steps,
+        steps_chosen=settings.source("max_steps") != "default",
+        tool_calls=settings.max_tool_calls,
+        timeout_s=settings.turn_timeout_s,
+        budget_tokens=settings.turn_budget_tokens,
+        budget_usd=settings.turn_budget_usd,
+        tool_concurrency=settings.tool_concurrency,
+        rounds=settings.max_rounds,
+        session=SessionLimits(
+            steps=settings.session_max_steps,
+            tool_calls=settings.session_max_tool_calls,
+            wall_s=settings.session_timeout_s,
+            budget_tokens=settings.session_budget_tokens,
+            budget_usd=settings.session_budget_usd,
+        ),
+    )
 
 
 def _first(*checks: tuple[str, float, float, str]) -> LimitHit | None:

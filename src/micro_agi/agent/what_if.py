@@ -28,6 +28,7 @@ from micro_agi.registry.history import History
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Scope
+from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.rows import Recorded
 from micro_agi.tools.call import ToolCaller, as_text, failed_call
 from micro_agi.tools.effects import IN_THE_SANDBOX
@@ -96,8 +97,10 @@ class OtherVersion:
     caller: ToolCaller
     results: Results
 
-    async def compare(self, recorded: Sequence[Recorded], inputs: RecordedInputs) -> WhatIf:
+    async def compare(self, journal: Journal, session: str) -> WhatIf:
         """Return what would have been different in a session."""
+        recorded = await journal.read(session)
+        inputs = RecordedInputs(await journal.blobs(session))
         started: dict[str, tuple[Recorded, ToolCallStarted]] = {}
         calls = []
         for row, event in flat(recorded):

@@ -76,6 +76,17 @@ class Project:
     ignored: tuple[str, ...] = ()
     """Sections of `.wippy.yaml` that are not used here."""
 
+    def not_honoured(self) -> list[str]:
+        """Say which settings mean nothing here: silence would promise them."""
+        said = []
+        if self.security.strict_mode:
+            said.append(
+                "security.strict_mode of .wippy.yaml changes nothing: refusing is the rule here"
+            )
+        if self.history.history_type != "sqlite" or not self.history.enable_history:
+            said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
+        return said
+
 
 def load_project(directory: Path) -> Project:
     """Read `.wippy.yaml`, `wippy.yaml` and `wippy.lock`, those that are there.

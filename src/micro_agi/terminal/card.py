@@ -10,7 +10,7 @@ from micro_agi.registry.history import EntryRevision
 from micro_agi.registry.registry import Registry
 from micro_agi.terminal.text import counted, first_line
 from micro_agi.tools.approve import declared_hosts
-from micro_agi.tools.create import tests_of
+from micro_agi.tools.draft import tests_of
 from micro_agi.tools.effects import MEANING, effect_class
 from micro_agi.tools.resolve import tool_spec
 from micro_agi.values import as_object
