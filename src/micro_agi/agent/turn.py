@@ -220,7 +220,7 @@ class Turn:
             hit = limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             hit = hit or limits.session.reached(self.spent)
             if hit is not None:
-                await self.commit([hit])
+                await self.commit([hit], later=True)  # with the turn's end: told once
                 return "limit_reached", ""
             end = await self._act(await self._step())
             if end is not None:
@@ -238,7 +238,7 @@ class Turn:
             self.truncated += 1
             if self.truncated > MAX_TRUNCATED:
                 limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
-                await self.commit([limit])
+                await self.commit([limit], later=True)
                 return "limit_reached", step.message.text
         elif calls and pending is None:
             self.calls += len(calls)
@@ -278,7 +278,8 @@ class Turn:
         if circle is None or not stops_at:
             return False
         if circle.rounds >= stops_at:
-            await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
+            limit = LimitHit(limit="same calls", value=stops_at, unit="rounds")
+            await self.commit([limit], later=True)
             return True
         if circle.rounds == (stops_at + 1) // 2 and not (left and left.told):
             told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
