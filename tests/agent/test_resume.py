@@ -72,6 +72,7 @@ class Cut:
         self._played = None
         self.requests = []
         self.keys = []
+        self.now, self.look_s = 1e9, 0
 
     async def ask(self, question):
         """Answer any question with yes."""
@@ -91,8 +92,9 @@ class Cut:
             source.backup(to)
             to.execute("UPDATE leases SET holder = '0:gone'")
 
-    async def _play(self, home, work):
-        async with scripted_runtime(self._script, home=str(home), approver=self) as played:
+    async def _play(self, home, work, **settings):
+        settings |= {"home": str(home), "approver": self, "parts": {"clock": lambda: self.now}}
+        async with scripted_runtime(self._script, **settings) as played:
             self._played, runtime = played, played.runtime
 
             async def pay(order: int = 0) -> str:
@@ -104,6 +106,7 @@ class Cut:
             async def look() -> str:
                 """Look: no effect."""
                 self.called["look"] += 1
+                self.now += self.look_s
                 self.save("look")
                 return "seen"
 
@@ -140,7 +143,7 @@ class Cut:
     async def _events(self):
         return [r.event for r in await self._played.runtime.journal.read("s")]
 
-    def go(self, again=None):
+    def go(self, again=None, **settings):
         """Play it to its end, then from the cut on; returns how it ended and all events."""
 
         async def first(session):
@@ -151,7 +154,7 @@ class Cut:
 
         asyncio.run(self._play(self._homes[0], first))
         self.before, self.called = self.called, Counter()
-        return asyncio.run(self._play(self._homes[1], again or resumed))
+        return asyncio.run(self._play(self._homes[1], again or resumed, **settings))
 
 
 def of(events, kind):
@@ -300,3 +303,18 @@ def test_failures_are_counted_on_over_a_restart(tmp_path):
     failed = [r.content for r in of(events, ToolCallFinished) if r.name == "look"]
     assert ["failed 3 times" in content for content in failed] == [False, False, True, True]
     assert ["refused for this turn" in content for content in failed[2:]] == [False, True]
+
+
+@pytest.mark.requirement("006/loops/restart")
+def test_the_time_that_a_turn_ran_counts_over_a_restart_and_the_time_between_does_not(tmp_path):
+    def go(place, **settings):
+        cut = Cut(tmp_path / place, by_tool([Call("look")], [Call("look")], [Call("pay")]))
+        cut.look_s = 100
+        return cut.go(**settings)
+
+    finished, _ = go("enough", turn_timeout_s=500)
+    assert finished.outcome == "answered"
+    assert 200 <= finished.seconds < 300
+    finished, events = go("little", turn_timeout_s=150)
+    assert finished.outcome == "limit_reached"
+    assert of(events, LimitHit) == [LimitHit(limit="wall clock", value=150, unit="s")]

@@ -124,6 +124,8 @@ class Turn:
     asked_at: float = 0.0
     waited_s: float = 0.0
     """Time that a person thought about questions."""
+    ran_s: float = 0.0
+    """Before it was cut off."""
     body: bytes = b""
     """Of the newest request."""
     effects: frozenset[str] = frozenset()
@@ -161,7 +163,7 @@ class Turn:
         """
         self.steps, self.calls = left.steps, left.calls
         self.truncated, self.empty = left.truncated, left.empty
-        self.usage, self.cost_usd = left.usage, left.cost_usd
+        self.usage, self.cost_usd, self.ran_s = left.usage, left.cost_usd, left.seconds
         self.failures, self.circles, self.left = left.failures, left.circles, left
         self.effects = frozenset(p.call.id for p in left.pending if not p.intent.replayable)
         runs = {p.call.id: self._may_run(p) for p in left.pending}
@@ -179,7 +181,8 @@ class Turn:
         text = ""
         began, time_limit = self.clock(), self.limits.time(self.spent)
         try:
-            async with asyncio.timeout(self.limits.seconds(self.spent)) as self.deadline:
+            may_run_s = self.limits.seconds(self.spent) - self.ran_s
+            async with asyncio.timeout(may_run_s) as self.deadline:
                 outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -199,7 +202,7 @@ class Turn:
             usage=self.usage,
             cost_usd=self.cost_usd,
             steps=self.steps,
-            seconds=self.clock() - began - self.waited_s,
+            seconds=self.ran_s + self.clock() - began - self.waited_s,
         )
         await self.commit([finished])
         return finished

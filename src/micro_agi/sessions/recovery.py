@@ -19,6 +19,7 @@ from micro_agi.messages import (
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
+    TurnResumed,
     TurnStarted,
     Usage,
 )
@@ -47,6 +48,10 @@ class Unfinished:
     """A turn without an end."""
 
     started: TurnStarted
+    at: float = 0.0
+    """When its newest event was committed."""
+    seconds: float = 0.0
+    """That it ran, without the time that a person thought, or that nobody ran it."""
     steps: int = 0
     calls: int = 0
     truncated: int = 0
@@ -75,8 +80,11 @@ class Unfinished:
         calls = self.failed.items()
         return Counter({(name, text): n for name, texts in calls for text, n in texts.items()})
 
-    def take(self, event: AnyEvent) -> None:
+    def take(self, event: AnyEvent, at: float = 0.0) -> None:
         """Take the turn's next event into account."""
+        if not isinstance(event, ApprovalAnswered | TurnResumed):
+            self.seconds += max(0.0, at - self.at)
+        self.at = at
         match event:
             case StepFinished():
                 self._step(event)

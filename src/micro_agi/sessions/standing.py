@@ -40,16 +40,16 @@ class Standing:
     seq: int = 0
     """Number of the newest event."""
 
-    def take(self, event: AnyEvent) -> None:
-        """Take the next event into account."""
+    def take(self, event: AnyEvent, at: float = 0.0) -> None:
+        """Take the next event into account, with its row's time where that is known."""
         self.seq += 1
         self.conversation.apply(event)
         if isinstance(event, TurnStarted):
-            self.unfinished = Unfinished(event)
+            self.unfinished = Unfinished(event, at=at)
         elif isinstance(event, TurnFinished):
             self.unfinished = None
         elif self.unfinished is not None:
-            self.unfinished.take(event)
+            self.unfinished.take(event, at)
 
 
 _encoder = msgspec.json.Encoder()
@@ -73,8 +73,8 @@ def read(db: sqlite3.Connection, session: str) -> Standing:
     behind = rows.read(db, session, after=found.seq)
     if found.seq and (behind[0][0] if behind else last(db, session) + 1) != found.seq + 1:
         found, behind = Standing(), rows.read(db, session)  # it is not of this journal
-    for event in rows.decode(session, behind):
-        found.take(event)
+    for row, event in zip(behind, rows.decode(session, behind), strict=True):
+        found.take(event, row[1])
     # Not the count: an older program may have left a number out.
     found.seq = behind[-1][0] if behind else found.seq
     return found
