@@ -225,6 +225,9 @@ def test_the_last_of_many_calls_costs_no_more_work_than_the_first():
             events = []
             finished = await session.run("read all rows", events.append)
             assert (finished.outcome, finished.steps) == ("answered", steps + 1)
+            # Long enough to be opened from a stored standing, which is of the turn's middle.
+            again = await played.runtime.session("s")
+            assert again.conversation == session.conversation
             return of(events, Compacted)
 
     assert len(asyncio.run(scenario())) > 5
