@@ -8,8 +8,9 @@ Costs a few comparisons a step, and remembers `LONGEST` steps.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
+
+from msgspec import Struct, field
 
 from micro_agi.messages import Message, ToolCall
 
@@ -17,8 +18,7 @@ LONGEST = 16
 """Steps of the longest circle that is noticed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circle:
+class Circle(Struct, frozen=True):
     """The newest steps repeat."""
 
     steps: int
@@ -27,8 +27,7 @@ class Circle:
     """How often they were made, the first time included."""
 
 
-@dataclass(slots=True)
-class Circles:
+class Circles(Struct):
     """Watches the steps of one turn; kept over a restart, so that nothing is counted anew."""
 
     past: list[int] = field(default_factory=list)

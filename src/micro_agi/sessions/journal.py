@@ -16,7 +16,8 @@ Source: DESIGN 12.
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, StoreFailed
 from micro_agi.messages import AnyEvent, TurnFinished, TurnResumed, TurnStarted
@@ -52,8 +53,7 @@ LIST = (
 COLUMNS = "session, seq, at, turn, kind, schema, body, hash"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
+class Damage(Struct, frozen=True, kw_only=True):
     """Where a session's record is not what was written."""
 
     where: str
@@ -61,8 +61,7 @@ class Damage:
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True, kw_only=True):
     """One session as `session list` shows it."""
 
     id: str

@@ -5,7 +5,8 @@ Pure: events in, values out. Nothing is guessed: a call without a committed outc
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
@@ -26,8 +27,7 @@ from micro_agi.messages import (
 from micro_agi.sessions.circle import Circles
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """A call whose intent is committed and whose outcome is not."""
 
     call: ToolCall
@@ -43,8 +43,7 @@ class Pending:
         return self.intent.replayable or self.intent.idempotent or self.asking
 
 
-@dataclass(slots=True)
-class Unfinished:
+class Unfinished(Struct):
     """A turn without an end."""
 
     started: TurnStarted

@@ -6,11 +6,11 @@ all of these. Bodies of older schemas are brought up to date when they are read.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import StoreFailed
 from micro_agi.messages import AnyEvent, TextDelta, ThinkingDelta
@@ -35,8 +35,7 @@ _decoder = msgspec.json.Decoder(AnyEvent)
 _all = msgspec.json.Decoder(list[AnyEvent])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """One journal row."""
 
     seq: int

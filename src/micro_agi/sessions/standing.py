@@ -10,9 +10,9 @@ Source: DESIGN 12 and 15, "recovery of one session"; decisions/0051.
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.messages import AnyEvent, TurnFinished, TurnStarted
 from micro_agi.sessions import rows
@@ -30,8 +30,7 @@ FIND = "SELECT seq, body, hash FROM standings WHERE session = ? AND format = ?"
 KEEP = "INSERT OR REPLACE INTO standings(session, seq, format, body, hash) VALUES (?, ?, ?, ?, ?)"
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(Struct):
     """What the events of a session up to one of them add up to."""
 
     conversation: Conversation = field(default_factory=Conversation)
