@@ -21,13 +21,10 @@ from benchmarks.wire import PROMPT_TOKENS, SUMMARY, Plan, plan, text_reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
-MODELS = json.dumps(
-    {
-        "object": "list",
-        # A long history must fit: what is measured is carrying it, not shortening it.
-        "data": [{"id": "bench", "object": "model", "max_model_len": 1_000_000}],
-    }
-).encode()
+WINDOW = 1_000_000
+"""A long history must fit: what is measured is carrying it, not shortening it."""
+COUNTED_WINDOW = 32_768
+"""Of plans that count: here the history shall be shortened often."""
 
 known_plan = cache(plan)
 
@@ -83,7 +80,7 @@ class Connection(asyncio.Protocol):
     def answer(self, path: str, body: bytes) -> None:
         address, _, rest = path.removeprefix("/").partition("/v1")
         if rest == "/models":
-            self.send_json(MODELS)
+            self.send_json(models(address.partition("/")[2]))
         elif rest == "/last":
             self.send_json(json.dumps(self.last[address]).encode())
         else:
@@ -116,6 +113,13 @@ class Connection(asyncio.Protocol):
     def send_json(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.transport.write(head % len(body) + body)
+
+
+def models(name: str) -> bytes:
+    """Return the list of models, as a client of a plan is told it."""
+    window = COUNTED_WINDOW if name and known_plan(name).counted else WINDOW
+    model = {"id": "bench", "object": "model", "max_model_len": window}
+    return json.dumps({"object": "list", "data": [model]}).encode()
 
 
 def body_length(head: bytes) -> int:
