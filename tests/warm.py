@@ -80,11 +80,18 @@ class Warm:
             assert self._process.stdout.readline() == b"ready\n"
 
     def run(
-        self, *argv: str, cwd: Path, env: Mapping[str, str], code: str = "", together: bool = False
+        self,
+        *argv: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        code: str = "",
+        stdin: int | None = None,
+        together: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run `micro-agi …`, or a Python file, or with `code` a text as `python -c` does.
 
-        With `together`, standard error goes where standard output does.
+        `stdin` is a descriptor, else there is nothing to read. With `together`, standard error
+        goes where standard output does.
         """
         self.start()
         job = {"argv": argv, "cwd": str(cwd), "env": dict(env), "code": code}
@@ -93,7 +100,8 @@ class Warm:
             with open(os.devnull) as nothing, socket.socket(socket.AF_UNIX) as to:
                 to.settimeout(50)
                 to.connect(self._address)
-                streams = array.array("i", [f.fileno() for f in (nothing, out, errors)])
+                reads = nothing.fileno() if stdin is None else stdin
+                streams = array.array("i", [reads, out.fileno(), errors.fileno()])
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)
                 to.sendmsg([json.dumps(job).encode()], [rights])
                 to.shutdown(socket.SHUT_WR)
