@@ -131,7 +131,7 @@ class Session:
             return ""
         where = {"cwd": self.directory, "env": self.environment}
         if block.language == "python":
-            done = self.warm.run(code=block.text, together=True, **where)
+            done = self.warm.run("python", "-c", block.text, together=True, **where)
         else:
             self.warm.start()
             done = subprocess.run(
