@@ -11,10 +11,11 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from msgspec import Struct, field
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
@@ -86,8 +87,7 @@ FULL_ISOLATION = "A"
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """What an embedder or a test may put in place of the usual parts."""
 
     providers: Mapping[str, Provider] = field(default_factory=dict)

@@ -6,7 +6,8 @@ function. A new module with host calls is a line here (CONTRIBUTING, "How to add
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.framework.agents import NewAgent
 from micro_agi.framework.host import framework_functions
@@ -32,8 +33,7 @@ LOGGER = "micro_agi.tools"
 """What tools print and log goes there; the program decides where it ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostParts:
+class HostParts(Struct, frozen=True, kw_only=True):
     """What the host functions work with."""
 
     registry: Registry

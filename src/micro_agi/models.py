@@ -6,7 +6,9 @@ own, so a cheap model at one service and a local one at another never share a ke
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.home import recall, remember
@@ -31,8 +33,7 @@ AGREED = "model.agreed_url"
 Ask = Callable[[str], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelParts:
+class ModelParts(Struct, frozen=True, kw_only=True):
     """What choosing a model needs."""
 
     settings: Settings

@@ -6,7 +6,8 @@ is registered there.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.local.module import LocalParts, local_tools
@@ -25,8 +26,7 @@ from micro_agi.tools.functions import Functions
 from micro_agi.tools.results import Results
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeParts:
+class NativeParts(Struct, frozen=True, kw_only=True):
     """What the functions work with."""
 
     gate: Gate

@@ -4,10 +4,10 @@ import asyncio
 import os
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.python_session import PythonSession, SessionLimits

@@ -12,8 +12,10 @@ the reference returns an error.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.caller import StepCaller
@@ -46,8 +48,7 @@ FUNCTION_TIMEOUT_S = 30.0
 """Of a function that loading or a step waits for; a worker has its own limit below it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentParts:
+class AgentParts(Struct, frozen=True, kw_only=True):
     """What agent contexts of one runtime share."""
 
     registry: Registry

@@ -5,8 +5,10 @@ session count all of its turns: the person raises the setting, or starts a new s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.messages import LimitHit, Usage
 from micro_agi.sessions.conversation import Conversation
@@ -16,8 +18,7 @@ WALL_CLOCK = "wall clock"
 SESSION_WALL_CLOCK = "session wall clock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLimits:
+class SessionLimits(Struct, frozen=True, kw_only=True):
     """Limits of all turns of a session together, its delegates' included; 0 is none."""
 
     steps: int = 0
@@ -39,8 +40,7 @@ class SessionLimits:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnLimits:
+class TurnLimits(Struct, frozen=True, kw_only=True):
     """Limits of one turn; a budget of 0 is none."""
 
     steps: int = 32

@@ -6,8 +6,10 @@ it is permitted.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext, AgentParts
@@ -25,8 +27,7 @@ from micro_agi.settings import Settings
 from micro_agi.tools.approve import Approvals, Approver
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOpener:
+class SessionOpener(Struct, frozen=True, kw_only=True):
     """What agents and sessions of one runtime share."""
 
     settings: Settings

@@ -7,9 +7,9 @@ Source: spec/agent.md 1.8. Differences: any model serves, not one by name.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.agent.spec import AgentSpec
 from micro_agi.errors import EntryNotFound, InputInvalid, ToolFailed
@@ -26,8 +26,7 @@ SYSTEM = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class Selected(Struct, frozen=True, kw_only=True):
     """The agent that a model chose."""
 
     agent: str

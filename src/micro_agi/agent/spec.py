@@ -5,8 +5,9 @@ agent's own (trap T1: the reference ignores it).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.registry.door import RESERVED
@@ -20,8 +21,7 @@ INLINE = "inline-agent"
 """Id of a definition that has neither an id nor a name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSpec:
+class AgentSpec(Struct, frozen=True, kw_only=True):
     """One agent as defined, before its references are resolved."""
 
     id: str

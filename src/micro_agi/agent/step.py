@@ -8,11 +8,12 @@ once, and a truncated step counts like others.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.agent.compile import CompiledAgent
 from micro_agi.agent.extension_calls import Extensions
@@ -43,8 +44,7 @@ def ignore(_: object) -> None:
     """Drop an event."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """The outcome of one step."""
 
     result: str

@@ -12,8 +12,9 @@ Source: spec/agent.md 2, 3, 1.3, 1.8.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.discovery import Discovery
@@ -54,8 +55,7 @@ SELECTOR_MODEL = "class:fast"
 log = logging.getLogger("micro_agi.framework")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDoor:
+class AgentDoor(Struct, frozen=True, kw_only=True):
     """What the module needs."""
 
     registry: Registry

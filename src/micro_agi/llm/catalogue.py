@@ -6,8 +6,9 @@ sets one), equal priorities are ordered by name, and cost is computed from the p
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid, InputInvalid
 from micro_agi.messages import Usage
@@ -17,8 +18,7 @@ CLASS = "class:"
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelEntry(Struct, frozen=True):
     """A registry entry with `meta.type` `llm.model` or `llm.provider`, as plain values."""
 
     id: str
@@ -26,8 +26,7 @@ class ModelEntry:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pricing:
+class Pricing(Struct, frozen=True, kw_only=True):
     """USD per million tokens."""
 
     input: float = 0.0
@@ -46,8 +45,7 @@ class Pricing:
         return (read + usage.completion * self.output) / MILLION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
+class ModelCard(Struct, frozen=True, kw_only=True):
     """What is known about one model."""
 
     name: str

@@ -11,7 +11,9 @@ it names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import CLASS, Catalogue, ModelCard
@@ -33,8 +35,7 @@ THREE_WAYS = (
 ANY_KEY = ", ".join(facts.keys[0] for facts in PROVIDERS.values() if facts.keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What settings and the agent say about the model."""
 
     model: str = ""
@@ -55,8 +56,7 @@ class Wanted:
     """A discovered server that the person agreed to before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Chosen(Struct, frozen=True, kw_only=True):
     """The model to talk to."""
 
     card: ModelCard

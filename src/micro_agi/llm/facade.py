@@ -9,8 +9,9 @@ Source: spec/agent.md 6.2, 6.3. Difference: errors keep their type.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
@@ -53,8 +54,7 @@ def allow_all(_action: str, _model: str) -> None:
     """Refuse nothing: for the program itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LlmParts:
+class LlmParts(Struct, frozen=True, kw_only=True):
     """What a facade needs."""
 
     gateway: Gateway
@@ -70,16 +70,14 @@ class LlmParts:
     usage: Tracker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """A reply with the id of its usage record."""
 
     reply: Reply
     usage_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Llm:
+class Llm(Struct, frozen=True):
     """Models, on behalf of one actor. `rt.llm` is the program's own."""
 
     parts: LlmParts

@@ -12,7 +12,9 @@ Source: DESIGN 9. The runtime of the documents never retries by itself (spec/age
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, InputInvalid, ProviderUnavailable
 from micro_agi.llm.catalogue import ModelCard
@@ -42,8 +44,7 @@ CONTINUE_NOTE = (
 )
 
 
-@dataclass(slots=True)
-class _Shown:
+class _Shown(Struct):
     """Passes events on and remembers the text, which has been seen and cannot be taken back."""
 
     on_event: OnEvent

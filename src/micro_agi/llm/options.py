@@ -8,8 +8,10 @@ Source: spec/agent.md 6.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import ModelCard
@@ -34,8 +36,7 @@ KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What one call wants."""
 
     model: str

@@ -9,10 +9,11 @@ Source: issue 4.10. The reference trusts the service's enforcement (spec/agent.m
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid, OutputInvalid
 from micro_agi.llm.request import ModelRequest, Reply
@@ -34,8 +35,7 @@ CompileSchema: TypeAlias = Callable[[Mapping[str, Any]], Violations]
 Ask: TypeAlias = Callable[[ModelRequest], Awaitable[Reply]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structured:
+class Structured(Struct, frozen=True, kw_only=True):
     """A value that fits its schema."""
 
     value: Any

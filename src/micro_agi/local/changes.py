@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.local.replace import Found, put, read_whole
 from micro_agi.local.workspace import Place
@@ -28,8 +29,7 @@ Build = Callable[[bytes | None], bytes]
 """Makes the new content of the old one, None for a new file; raises what is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(Struct, frozen=True, kw_only=True):
     """A file that was changed."""
 
     before: bytes | None

@@ -5,7 +5,8 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.local.changes import Changes
 from micro_agi.local.data.view import data_view
@@ -28,8 +29,7 @@ from micro_agi.registry.registry import Registry
 from micro_agi.store.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalParts:
+class LocalParts(Struct, frozen=True, kw_only=True):
     """What the tools work with."""
 
     workspace: Workspace

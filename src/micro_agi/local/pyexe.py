@@ -9,9 +9,10 @@ Source: spec/local-agent.md 7.4; DESIGN 7; decision 0047.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.provenance import tenant_of
@@ -44,8 +45,7 @@ class Pyexe(Arguments, frozen=True):
     timeout_s: float = DEFAULT_S
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """The session of one conversation with one agent."""
 
     session: PythonSession | None = None

@@ -6,8 +6,9 @@ answered by itself: deny beats ask beats allow, and what no rule answers is aske
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Literal, cast
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.local.shell_checks import CHECKS, Room
@@ -23,8 +24,7 @@ SYSTEM_PLACES = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/sbin/", "/usr/sbin/"
 HARMLESS_VARIABLES = frozenset({"LC_ALL", "LANG", "LC_CTYPE", "TZ", "COLUMNS", "NO_COLOR", "TERM"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """One rule: every part that it has must match."""
 
     id: str
@@ -59,8 +59,7 @@ class Rule:
         return self.effect != "allow" or ours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What the rules say about one command."""
 
     text: str
@@ -71,8 +70,7 @@ class Answer:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgment:
+class Judgment(Struct, frozen=True, kw_only=True):
     """What the rules say about a whole command text."""
 
     answers: tuple[Answer, ...]
@@ -124,8 +122,7 @@ def _invalid(entry: Entry, key: str, what: str, fix: str) -> EntryInvalid:
     return EntryInvalid(f"a rule of the shell: {what}", where=f"{entry.id} at data.{key}", fix=fix)
 
 
-@dataclass(slots=True)
-class Judge:
+class Judge(Struct):
     """Answers for command texts, by one set of rules, in one workspace."""
 
     rules: tuple[Rule, ...]

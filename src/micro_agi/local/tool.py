@@ -6,10 +6,10 @@ it runs; so the tools themselves ask nobody.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import ArgumentsInvalid
 from micro_agi.security.context import CallContext
@@ -25,8 +25,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Base of a tool's arguments; its fields are the properties of the entry's schema."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalTool:
+class LocalTool(Struct, frozen=True, kw_only=True):
     """One tool, ready to be registered as `local.<name>`."""
 
     run: Callable[[Any, CallContext], Awaitable[Any]]

@@ -7,9 +7,10 @@ died before it touched the file is passed over.
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryNotFound, InputInvalid, ToolFailed
 from micro_agi.local.beneath import Beneath
@@ -20,8 +21,7 @@ from micro_agi.local.text import decode
 from micro_agi.store.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """One change as it was remembered."""
 
     id: int
@@ -42,8 +42,7 @@ class Record:
         return "changed" if self.before else "made"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undone:
+class Undone(Struct, frozen=True, kw_only=True):
     """A change that was taken back."""
 
     path: str
@@ -69,7 +68,7 @@ class Undo:
                 (*values, limit),
             ).fetchall()
         )
-        fields = Record.__dataclass_fields__
+        fields = Record.__struct_fields__
         return [Record(**dict(zip(fields, row, strict=True))) for row in rows]
 
     async def undo(self, count: int = 1, *, root: Path | None = None) -> list[Undone]:

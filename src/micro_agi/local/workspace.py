@@ -12,8 +12,9 @@ Source: spec/local-agent.md 7.5; decision 0038.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, InputInvalid, PathRefused, ToolFailed
 from micro_agi.local.beneath import Beneath, parts_of, refused
@@ -29,8 +30,7 @@ NEAR = 2000
 """Names looked at to find the nearest one to a misspelt name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A path that was checked as text: where it begins, and its names below."""
 
     tree: Beneath

@@ -14,9 +14,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from micro_agi.errors import LimitReached, PolicyDenied
 from micro_agi.net.addresses import is_loopback
@@ -35,8 +36,7 @@ MAX_REDIRECTS = 10
 CONNECT_TIMEOUT_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One request as a caller means it."""
 
     method: str
@@ -53,8 +53,7 @@ class Request:
     allow_address: AllowAddress | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """A whole response."""
 
     status: int

@@ -10,9 +10,9 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import lru_cache
 
+from msgspec.structs import replace
 from yarl import URL
 
 from micro_agi.errors import InputInvalid

@@ -21,11 +21,11 @@ import struct
 import sys
 import sysconfig
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import ONE_THREAD
@@ -53,8 +53,7 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLimits:
+class SessionLimits(Struct, frozen=True, kw_only=True):
     """What one session may use."""
 
     wall_s: float = 120.0
@@ -75,8 +74,7 @@ class SessionLimits:
     """Kept of a cell's output from its beginning; as much again from its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Struct, frozen=True, kw_only=True):
     """How one cell ended."""
 
     output: str

@@ -15,8 +15,9 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 
@@ -26,8 +27,7 @@ REPORT_BYTES = 4096
 FIX = "`micro-agi doctor` shows what this machine offers; a virtual machine has it all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellLimits:
+class ShellLimits(Struct, frozen=True, kw_only=True):
     """What one command may use."""
 
     wall_s: float = 60.0
@@ -41,8 +41,7 @@ class ShellLimits:
     """Of each output stream, kept from its beginning; as much again from its end."""
 
 
-@dataclass(slots=True)
-class Output:
+class Output(Struct):
     """One stream: its beginning, its end, and how much there was."""
 
     keep: int
@@ -74,8 +73,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellResult:
+class ShellResult(Struct, frozen=True, kw_only=True):
     """How a command ended, and what it wrote."""
 
     exit_code: int | None

@@ -5,9 +5,9 @@ restart (`derive` over the journal), so both always agree.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
@@ -39,8 +39,7 @@ TRUNCATED = (
 EMPTY = "Your reply was empty: it had neither text nor a tool call. Answer, or call a tool."
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(Struct):
     """The messages a model gets after the system prompt, and what the session has loaded."""
 
     messages: list[Message] = field(default_factory=list)

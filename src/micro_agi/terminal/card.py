@@ -2,7 +2,8 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.registry.entry import Entry
@@ -19,8 +20,7 @@ VERSIONS = 5
 """The newest that are listed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """What there is to show of a tool."""
 
     facts: str

@@ -9,8 +9,10 @@ whatever passed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, EntryNotFound, PolicyDenied, ToolFailed
 from micro_agi.registry.entry import Entry
@@ -40,8 +42,7 @@ from micro_agi.values import canonical_json
 FINDINGS = {"lua": lua_source.findings, "python": python_source.findings}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
+class Created(Struct, frozen=True, kw_only=True):
     """What the gate did."""
 
     id: str

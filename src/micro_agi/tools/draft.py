@@ -10,9 +10,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import DraftRefused, MicroAgiError, PolicyDenied
 from micro_agi.registry.entry import Entry
@@ -35,8 +36,7 @@ INPUT_KEYS = (
 Tests = tuple[Mapping[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """A tool as its author hands it in, parsed."""
 
     name: str

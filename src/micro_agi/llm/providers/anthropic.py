@@ -16,10 +16,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.llm.failure import ProviderError
 from micro_agi.llm.history import History, Kept, State
@@ -86,8 +86,7 @@ _BINDING = (
 in the middle of a turn, so the service is told to drop such thinking instead of failing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class Habits(Struct, frozen=True, kw_only=True):
     """How a model wants to be asked; an entry's options of the same names win."""
 
     thinking: str

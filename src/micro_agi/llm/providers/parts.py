@@ -3,10 +3,10 @@
 import secrets
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.failure import ProviderError, classify, is_final, provider_error
@@ -183,8 +183,7 @@ def schema_of(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "object", "properties": {}, **tool.schema}
 
 
-@dataclass(slots=True)
-class PartialCall:
+class PartialCall(Struct):
     """A tool call whose pieces are still coming."""
 
     id: str = ""

@@ -7,8 +7,9 @@ texts. A row of another length than the header is kept and named, never an error
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.local.data.budget import Budget
@@ -21,8 +22,7 @@ LOOK_AT_ROWS = 50
 DELIMITERS = (",", ";", "\t", "|")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(Struct, frozen=True, kw_only=True):
     """How a file is written."""
 
     delimiter: str
