@@ -1,7 +1,10 @@
 """What all tests share."""
 
+import fcntl
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,14 @@ def warm():
     """Starts programs of ours without their imports; nothing runs until the first one."""
     with Warm() as started:
         yield started
+
+
+@pytest.fixture
+def demo_port():
+    """The port of the demo, for one test of this machine at a time.
+
+    A demo that finds it taken takes another, and then its tool is not the one of the last time.
+    """
+    with open(Path(tempfile.gettempdir(), f"micro-agi-demo-{os.getuid()}.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

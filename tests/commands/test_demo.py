@@ -40,6 +40,7 @@ def tool_lines(output):
     return [line.strip() for line in output.splitlines() if line.startswith("  [")]
 
 
+@pytest.mark.usefixtures("demo_port")
 @pytest.mark.requirement("000/run/time", "000/run/fetch", "000/run/banner")
 def test_it_plays_both_exchanges_of_the_document(tmp_path):
     done = demo(tmp_path)
@@ -51,6 +52,7 @@ def test_it_plays_both_exchanges_of_the_document(tmp_path):
     assert "\nYour IP is 127.0.0.1.\n" in done.stdout
 
 
+@pytest.mark.usefixtures("demo_port")
 def test_a_second_run_finds_the_tools_and_says_so(tmp_path, warm):
     warm_demo(warm, tmp_path)
     again = warm_demo(warm, tmp_path)
@@ -58,6 +60,7 @@ def test_a_second_run_finds_the_tools_and_says_so(tmp_path, warm):
     assert again.stdout.count("I had made that tool before.") == 2
 
 
+@pytest.mark.usefixtures("demo_port")
 def test_without_the_grant_the_refusal_is_shown(tmp_path, warm):
     done = warm_demo(warm, tmp_path, "--no-input")
     assert done.returncode == 1
