@@ -10,7 +10,7 @@ the first request, the documentation is read at the first question.
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -27,6 +27,7 @@ from micro_agi.agent.session import Session
 from micro_agi.agent.traits import Merger
 from micro_agi.agent.what_if import OtherVersion, WhatIf, version_of
 from micro_agi.errors import MicroAgiError
+from micro_agi.framework.model_resolver import BoundModelResolver
 from micro_agi.framework.state import Frames
 from micro_agi.home import (
     Trust,
@@ -43,7 +44,8 @@ from micro_agi.llm.usage import UsageRecords
 from micro_agi.local import switches
 from micro_agi.local.pyexe import Sessions
 from micro_agi.local.undo import Undo
-from micro_agi.local.workspace import Workspace, workspace_of
+from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.meaning import Embedder
 from micro_agi.memory.memory import Memory
 from micro_agi.models import Ask, ModelParts, Models, catalogue_of
@@ -141,6 +143,7 @@ class Runtime:
         """All of it, or with the setting `user` what that user may know."""
         self._whole: Registry
         self.workspace: Workspace
+        """Of the person at this program; other users have their own."""
         self.memory: Memory
         self.functions: Functions
         self.models: Models
@@ -198,7 +201,9 @@ class Runtime:
 
     async def _build(self) -> None:
         settings, parts = self.settings, self._parts
-        self.workspace = workspace_of(settings.workspace, self.home)
+        user = check_user(settings.user)
+        self._workspaces = Workspaces(settings.workspace, self.home, person=user)
+        self.workspace = self._workspaces.own
         system = load_app(BUNDLED / "system", source="program").entries
         bundled = load_app(BUNDLED / "local", source="program").entries
         local = switches.without(bundled, switches.switched_off(settings))
@@ -210,8 +215,8 @@ class Runtime:
             admit=lambda entry: self.functions.admit(entry),
         )
         self._whole = whole
-        self._users = Users(whole, settings.user)
-        self.registry = seen_by(whole, check_user(settings.user) or None)
+        self._users = Users(whole, user)
+        self.registry = seen_by(whole, user or None)
         refused = switched_off(self.database)
         self.notices += [
             f"isolation level {level} is switched off: {escaped} escaped when "
@@ -226,6 +231,12 @@ class Runtime:
                 database=self.database,
                 ask=self._ask,
                 say=self.notices.append,
+                resolve=BoundModelResolver(
+                    whole,
+                    lambda: self.functions,
+                    lambda: self.catalogue,
+                    permit=self._trust.permit,
+                ),
                 fixed=parts.card,
             ),
             parts.providers,
@@ -273,14 +284,14 @@ class Runtime:
         self.functions = Functions(whole, self.pool)
         self.gate = Gate(whole, self.functions, self.pool)
         self.results = Results(self.database, limit_bytes=settings.result_bytes)
-        self._sessions = Sessions(self.workspace.root)
+        self._sessions = Sessions()
         register_native(
             self.functions,
             NativeParts(
                 gate=self.gate,
                 docs=self.docs,
                 results=self.results,
-                workspace=self.workspace,
+                workspaces=self._workspaces,
                 database=self.database,
                 registry=whole,
                 memory=self.memory,
@@ -311,12 +322,15 @@ class Runtime:
         card = self._parts.card or self.catalogue.by_name(model)
         return card.provider if card is not None else ""
 
-    async def undo(self, count: int = 1) -> list[str]:
-        """Take back the newest file changes in this workspace, and say what became of each.
+    async def undo(self, count: int = 1, *, user: str | None = None) -> list[str]:
+        """Take back the newest file changes in the workspace, and say what became of each.
 
+        Only those made for `user` count: the setting `user`, unless given.
         Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
         """
-        done = await Undo(self.database).undo(count, root=self.workspace.root)
+        user = self._users.named(user)
+        root = self._workspaces.of(user).root
+        done = await Undo(self.database, user=user).undo(count, root=root)
         return [f"{undone.what} {undone.path}" for undone in done]
 
     def embedder(self) -> Embedder | None:
@@ -397,12 +411,14 @@ class Runtime:
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
         user: str | None = None,
+        enable_cache: bool = True,
     ) -> AgentContext:
         """Return a new agent context: load an agent into it and run steps.
 
         `context` is what its tools and functions see of who asks; `delegate_tools` has any
         of `enabled`, `description_suffix`, `default_schema`; `caller` is a call within whose
-        authority, and for whose user, its agents act; `user` is as for `session`.
+        authority, and for whose user, its agents act; `user` is as for `session`; without
+        `enable_cache` no service is told to cache the conversation.
         Raises: InputInvalid for another key of `delegate_tools`.
         """
         return self._opener.agent_context(
@@ -412,6 +428,7 @@ class Runtime:
             memory_contract=memory_contract,
             context_merger=context_merger,
             caller=caller,
+            enable_cache=enable_cache,
         )
 
     @property
@@ -422,17 +439,19 @@ class Runtime:
     async def select_agent(self, request: str, of_class: str, *, model: str = "") -> Selected:
         """Let a model choose the agent of a class that fits a request best.
 
-        `model` is a name or a class, else one of class `fast`, else what there is.
+        `model` is a name or a class; else a cheap one at a service that one of them uses.
         Raises: as `agent.select.select_agent`.
         """
-        usual = "class:fast" if self.catalogue.by_class("fast") else ""
-        card = await self.models.choose(model or usual)
+
+        async def choose(names: Sequence[str]) -> ModelCard:
+            return await (self.models.choose(model) if model else self.models.beside(names, {}))
+
         return await select_agent(
             self.discovery.agents(of_class=of_class),
             request,
             of_class=of_class,
             gateway=self.models.gateway,
-            card=card,
+            choose=choose,
         )
 
     async def session(

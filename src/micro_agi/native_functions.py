@@ -13,7 +13,7 @@ from micro_agi.agent.tool_search import outside_a_turn
 from micro_agi.local.module import LocalParts, local_tools
 from micro_agi.local.promote_skill import Door
 from micro_agi.local.pyexe import Sessions
-from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.memory import Memory
 from micro_agi.net.client import Client
 from micro_agi.registry.registry import Registry
@@ -32,7 +32,7 @@ class NativeParts(Struct, frozen=True, kw_only=True):
     gate: Gate
     docs: Docs
     results: Results
-    workspace: Workspace
+    workspaces: Workspaces
     database: Database
     registry: Registry
     memory: Memory
@@ -50,7 +50,7 @@ def register_native(functions: Functions, parts: NativeParts) -> None:
     functions.register("read_result", parts.results.page)
     functions.register("tool_search", outside_a_turn)
     local = LocalParts(
-        workspace=parts.workspace,
+        workspaces=parts.workspaces,
         database=parts.database,
         registry=parts.registry,
         memory=parts.memory,

@@ -45,6 +45,8 @@ def program_llm(
             client=client,
             choose=models.choose,
             exact=models.exact,
+            at_provider=models.at_provider,
+            beside=models.beside,
             catalogue=lambda: models.catalogue,
             classes=lambda: model_classes(snapshot()),
             compile_schema=compile_schema,

@@ -189,15 +189,20 @@ async def compile_agent(spec: AgentSpec, snapshot: Snapshot, how: Compiling) -> 
         clocks=traits.clocks,
         extensions=with_memory(in_order(traits.extensions), spec.memory_contract, contexts.values),
         memory=memory,
-        warnings=(
-            *traits.warnings,
-            *own.warnings,
-            *of_traits.warnings,
-            *unprocessed,
-            *refused,
-            *unfilled,
-            *aside,
-            *forgotten,
+        # Two references may miss the same thing; that is said once.
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *traits.warnings,
+                    *own.warnings,
+                    *of_traits.warnings,
+                    *unprocessed,
+                    *refused,
+                    *unfilled,
+                    *aside,
+                    *forgotten,
+                )
+            )
         ),
     )
 

@@ -51,6 +51,8 @@ class TurnLimits(Struct, frozen=True, kw_only=True):
     tool_concurrency: int = 8
     rounds: int = 8
     """Rounds of the same calls with the same results; 0 is no limit."""
+    model_retries: int = 3
+    """Tries in a row that brought no more of a reply; the gateway counts them."""
     session: SessionLimits = field(default_factory=SessionLimits)
     steps_chosen: bool = False
     """A person set `steps`: what an agent's definition says does not count then."""
@@ -96,6 +98,7 @@ def limits_of(settings: Settings) -> TurnLimits:
         budget_usd=settings.turn_budget_usd,
         tool_concurrency=settings.tool_concurrency,
         rounds=settings.max_rounds,
+        model_retries=settings.model_retries,
         session=SessionLimits(
             steps=settings.session_max_steps,
             tool_calls=settings.session_max_tool_calls,

@@ -56,6 +56,7 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
+        enable_cache: bool = True,
     ) -> AgentContext:
         """Return a new agent context, as `app.Runtime.agent_context` says."""
         user = self.users.named(user) if caller is None else caller.user
@@ -66,6 +67,7 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
             memory_contract=memory_contract,
             context_merger=context_merger,
             caller=caller,
+            enable_cache=enable_cache,
         )
 
     async def open(

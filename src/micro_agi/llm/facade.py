@@ -11,7 +11,7 @@ Source: spec/agent.md 6.2, 6.3. Difference: errors keep their type.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
@@ -46,6 +46,10 @@ Allow: TypeAlias = Callable[[str, str], None]
 """Takes an action (`llm.generate`) and a model's name; raises PolicyDenied to refuse it."""
 
 
+Choose: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[ModelCard]]
+"""From the name of a model, and the context of whoever wants it, to its card."""
+
+
 def ignore(_: object) -> None:
     """Drop an event."""
 
@@ -59,10 +63,14 @@ class LlmParts(Struct, frozen=True, kw_only=True):
 
     gateway: Gateway
     client: Client
-    choose: Callable[[str], Awaitable[ModelCard]]
+    choose: Choose
     """The model for a call that wants this one; a person may have named another for all."""
-    exact: Callable[[str], Awaitable[ModelCard]]
+    exact: Choose
     """This very model: another one's vectors mean something else."""
+    at_provider: Callable[[str, str], Awaitable[ModelCard]]
+    """From a provider's id and the name it knows a model by."""
+    beside: Callable[[Sequence[str], Mapping[str, Any]], Awaitable[ModelCard]]
+    """The model that decides between agents which want these."""
     catalogue: Callable[[], Catalogue]
     classes: Callable[[], Sequence[ModelEntry]]
     """Entries with `meta.type: llm.model.class`."""
@@ -84,6 +92,8 @@ class Llm(Struct, frozen=True):
     actor: str = NOBODY
     """Who is named in usage records."""
     allow: Allow = allow_all
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the app's resolver of models sees of who asks."""
 
     async def generate(
         self,
@@ -95,7 +105,7 @@ class Llm(Struct, frozen=True):
     ) -> Reply:
         """Return a model's reply to a text, a `Prompt` or a list of messages.
 
-        Options: `model` (required), `temperature`, `max_tokens`, `thinking_effort`,
+        Options: `model` (required), `provider_id`, `temperature`, `max_tokens`, `thinking_effort`,
         `tool_choice`, `top_p`, `stop_sequences`, `seed`, `timeout` in seconds, ….
         Raises: InputInvalid, ProviderRefused, ProviderUnavailable.
         """
@@ -107,7 +117,8 @@ class Llm(Struct, frozen=True):
     ) -> Answered:
         """Do what `generate` does, with options that were read already."""
         card = await self._card(wanted, "llm.generate")
-        reply = await self.parts.gateway.generate(_request(card, messages, wanted), on_event)
+        request = _request(card, messages, wanted)
+        reply = await self.parts.gateway.generate(request, on_event, retries=wanted.retries)
         return Answered(reply=reply, usage_id=await self._track(reply, wanted))
 
     async def structured_output(
@@ -128,7 +139,7 @@ class Llm(Struct, frozen=True):
         card = await self._card(wanted, "llm.structured_output")
 
         async def ask(request: ModelRequest) -> Reply:
-            reply = await self.parts.gateway.generate(request, ignore)
+            reply = await self.parts.gateway.generate(request, ignore, retries=wanted.retries)
             await self._track(reply, wanted)
             return reply
 
@@ -139,6 +150,7 @@ class Llm(Struct, frozen=True):
         texts: str | Sequence[str],
         *,
         model: str,
+        provider_id: str = "",
         dimensions: int | None = None,
         asked: Asked | None = None,
     ) -> Embedded:
@@ -150,7 +162,8 @@ class Llm(Struct, frozen=True):
         ProviderUnavailable.
         """
         listed = read_texts(texts)
-        card = await self._card(read_options({"model": model}), "llm.embed", exact=True)
+        wanted = read_options({"model": model, "provider_id": provider_id})
+        card = await self._card(wanted, "llm.embed", exact=True)
         asked = asked or Asked(dimensions=dimensions)
         found = await self.parts.gateway.embed(card, listed, asked)
         await self.parts.usage.track(
@@ -163,12 +176,13 @@ class Llm(Struct, frozen=True):
         )
         return found
 
-    async def status(self, *, model: str) -> Status:
+    async def status(self, *, model: str, provider_id: str = "") -> Status:
         """Say whether a model's service answers.
 
         Raises: InputInvalid when there is no such model.
         """
-        card = await self._card(read_options({"model": model}), "llm.status", exact=True)
+        wanted = read_options({"model": model, "provider_id": provider_id})
+        card = await self._card(wanted, "llm.status", exact=True)
         provider = self.parts.gateway.provider(card)
         if isinstance(provider, Checkable):
             return await provider.status(self.parts.client, card)
@@ -247,10 +261,14 @@ class Llm(Struct, frozen=True):
 
     async def _card(self, wanted: Wanted, action: str, *, exact: bool = False) -> ModelCard:
         """Choose the model and ask the policy about it, before anything is sent."""
-        named = self.parts.catalogue().find(wanted.model)
+        named = None if wanted.provider_id else self.parts.catalogue().find(wanted.model)
         self.allow(action, named.name if named else wanted.model)
-        choose = self.parts.exact if exact else self.parts.choose
-        card = await choose(wanted.model)
+        if wanted.provider_id:
+            self.allow("llm.provider", wanted.provider_id)
+            card = await self.parts.at_provider(wanted.provider_id, wanted.model)
+        else:
+            choose = self.parts.exact if exact else self.parts.choose
+            card = await choose(wanted.model, self.values)
         self.allow(action, card.name)
         return wanted.on(card)
 

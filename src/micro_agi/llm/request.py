@@ -92,6 +92,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     request_hash: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """About this exchange: `request_id`, `response_id`, `estimated_usage`, `attempts`."""
+    problem: Mapping[str, Any] | None = None
+    """Why it is cut, when `finish_reason` is `cut`: an error as `MicroAgiError.as_dict`."""
     opaque: Mapping[str, Any] = field(default_factory=dict)
     """What the provider wants back (encrypted reasoning), for `Message.metadata`."""
 

@@ -65,6 +65,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     text: str
     """The command as it is written."""
     effect: Effect
+    program: str = ""
+    """Its name; "" when only running it will tell."""
     rule: str = ""
     """Id of the rule, or "" when none answered."""
     reason: str = ""
@@ -194,7 +196,9 @@ def _only_wraps(simple: Simple) -> bool:
 
 
 def _said(simple: Simple, effect: Effect, why: tuple[str, str]) -> Answer:
-    return Answer(text=simple.text, effect=effect, rule=why[0], reason=why[1])
+    return Answer(
+        text=simple.text, effect=effect, program=simple.program, rule=why[0], reason=why[1]
+    )
 
 
 def _distinct(answers: Iterable[Answer]) -> tuple[Answer, ...]:

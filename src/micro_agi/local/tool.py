@@ -19,6 +19,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 READ = "workspace.read"
 WRITE = "workspace.write"
+PROGRAMS = "workspace.programs"
+"""Changing what a person's own tools run later, outside of every sandbox."""
+RUNS_OUTSIDE = "what is in there runs later as you, outside of the sandbox"
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,3 +51,20 @@ def parse(arguments: Any, wanted: type[T], tool: str) -> T:
             where=tool,
             fix="send what its input schema describes",
         ) from error
+
+
+def require(needs: Sequence[Need], context: CallContext) -> None:
+    """Return quietly if the call in flight may do all of this.
+
+    Raises: PolicyDenied for the first that it may not.
+    """
+    for need in needs:
+        context.require(need.action, need.resource)
+
+
+def new_places(made: Sequence[str]) -> str:
+    """Return what to say of places that appeared while guest code ran."""
+    return (
+        f"(new: {', '.join(made)}; what is in there may run later, outside of the sandbox:"
+        " tell the person to look at it first)"
+    )

@@ -52,20 +52,21 @@ class Undone(Struct, frozen=True, kw_only=True):
 
 
 class Undo:
-    """Takes back changes that one home remembers."""
+    """Takes back changes that one home remembers, of one user; "" is work without a user."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, user: str = "") -> None:
         self._database = database
+        self._user = user
 
     async def changes(self, *, root: Path | None = None, limit: int = 20) -> list[Record]:
         """Return what can be taken back, newest first; of all workspaces, or of one."""
-        where, values = ("root = ? AND", [str(root)]) if root else ("", [])
+        where, values = ("root = ? AND", (str(root),)) if root else ("", ())
         rows = await self._database.read(
             lambda db: db.execute(
                 "SELECT id, at, root, path, tool, before, after, mode, made, session, state "  # noqa: S608
-                f"FROM workspace_changes WHERE {where} state <> 'undone' "
+                f"FROM workspace_changes WHERE {where} user = ? AND state <> 'undone' "
                 "ORDER BY id DESC LIMIT ?",
-                (*values, limit),
+                (*values, self._user, limit),
             ).fetchall()
         )
         fields = Record.__struct_fields__

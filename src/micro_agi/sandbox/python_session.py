@@ -29,6 +29,7 @@ from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import ONE_THREAD
+from micro_agi.sandbox.run_later import places
 from micro_agi.sandbox.shell import FIX, READ_BYTES, Output
 from micro_agi.sandbox.wire import ERROR, HEADER, READY, RESULT
 
@@ -91,6 +92,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     """It is over because the cell wanted that."""
     interrupted: bool = False
     """The deadline passed; the session lives unless it ended."""
+    made: tuple[str, ...] = ()
+    """Places whose programs run outside later, which were not there before."""
     seconds: float = 0.0
 
 
@@ -112,6 +115,8 @@ class PythonSession:
         self._handle = -1
         self._pid = 0
         self._over = ""
+        self._places: frozenset[str] = frozenset()
+        """Whose programs run outside later: those it cannot change, and those it was told of."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -149,7 +154,9 @@ class PythonSession:
         return self._over
 
     async def _start(self, without: frozenset[str]) -> None:
+        self._places = frozenset(await asyncio.to_thread(places, self._workspace))
         order = {
+            "protected": sorted(self._places),
             "parent": os.getpid(),
             "workspace": str(self._workspace),
             "packages": _packages(),
@@ -240,6 +247,9 @@ class PythonSession:
             self._idle.set()
             if self._over:
                 await self.close()
+        there = await asyncio.to_thread(places, self._workspace)
+        made = tuple(path for path in there if path not in self._places)
+        self._places |= {*made}
         return Cell(
             output=output.text,
             value=facts.get("value"),
@@ -248,6 +258,7 @@ class PythonSession:
             ended=self._over,
             exited="exit" in facts,
             interrupted=interrupted,
+            made=made,
             seconds=time.monotonic() - started,
         )
 

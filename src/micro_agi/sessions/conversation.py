@@ -36,6 +36,10 @@ TRUNCATED = (
     "Your previous output was cut at its token limit and the incomplete tool calls in it were "
     "discarded. Write less, or make the calls one at a time."
 )
+CUT = (
+    "Your previous reply was cut here because the connection failed; no tool call of it was run. "
+    "If you are asked to go on, go on exactly where it stops."
+)
 EMPTY = "Your reply was empty: it had neither text nor a tool call. Answer, or call a tool."
 
 
@@ -176,6 +180,8 @@ class Conversation(Struct):
             self.messages.append(message("developer", EMPTY))
         if step.truncated:
             self.messages.append(message("developer", TRUNCATED))
+        elif step.finish_reason == "cut":
+            self.messages.append(message("developer", CUT))
 
 
 def circling(event: Circling) -> str:

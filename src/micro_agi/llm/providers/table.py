@@ -115,7 +115,8 @@ def writer(provider: str) -> Provider | None:
 
     `provider` is that of a model card: an id, with ` at ` and the address it was reached at.
     """
-    id_, _, url = provider.partition(" at ")
+    id_, _, place = provider.partition(" at ")
+    url = place.partition(" ")[0]
     if id_ == "scripted":
         from micro_agi.llm.providers.scripted import ScriptedModel
 

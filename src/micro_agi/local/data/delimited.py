@@ -48,12 +48,11 @@ class Delimited:
         csv.field_size_limit(MAX_RECORD)
         head = file.read(LOOK_AT)
         if not head.strip():
-            raise InputInvalid("the file is empty", where="data_view", fix="name another file")
+            raise InputInvalid("the file is empty", fix="name another file")
         encoding, mark = encoding_of(head)
         if encoding.startswith("utf-16"):
             raise InputInvalid(
                 "the file is UTF-16, and tables are read as UTF-8",
-                where="data_view",
                 fix="convert it: iconv -f utf-16 -t utf-8 FILE",
             )
         self.form = _form(head[len(mark) :], encoding, tabs, delimiter, header)
