@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import micro_agi.api
@@ -13,6 +14,7 @@ SOURCE = ROOT / "src" / "micro_agi"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
+@cache
 def code(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
