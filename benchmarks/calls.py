@@ -1,7 +1,6 @@
 """Ten thousand tool calls in one turn: what a step costs then, beside what it cost before."""
 
 import subprocess
-import sys
 from statistics import median
 
 from msgspec import Struct, json
@@ -27,7 +26,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
 def rows(server: Server, size: Size) -> list[Row]:
     """Play one long turn, in a process of its own, round by round."""
-    rounds = [_play(server, size.calls, number) for number in range(size.call_rounds)]
+    rounds = [_play(server, size, number) for number in range(size.call_rounds)]
     few, some, many = (median(played.step_ms[n] for played in rounds) for n in range(3))
     before, after = (median(played.memory_mb[n] for played in rounds) for n in (1, 2))
     last = rounds[-1]
@@ -63,9 +62,9 @@ def rows(server: Server, size: Size) -> list[Row]:
     ]
 
 
-def _play(server: Server, calls: int, number: int) -> Played:
-    url = server.url(f"calls{number}", f"counted-{calls + 1}")
-    command = [sys.executable, "-m", "benchmarks.long_calls", url, str(calls)]
+def _play(server: Server, size: Size, number: int) -> Played:
+    url = server.url(f"calls{number}", f"counted-{size.calls + 1}")
+    command = [size.python, "-m", "benchmarks.long_calls", url, str(size.calls)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
