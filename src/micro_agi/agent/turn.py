@@ -317,20 +317,9 @@ class Turn:
             raise refused
         self.sent = prepared
         self.steps += 1
-        started = StepStarted(
-            step=self.steps,
-            model=runner.card.name,
-            request_hash=prepared.hash,
-            registry_version=self.registry.version,
-            inputs=self.recorder.of(
-                prepared.request,
-                system=runner.compiled.system,
-                in_words=prepared.request.messages is not self.conversation.messages,
-            ),
-        )
         # On an open connection the request leaves at once: the commit is done while the
         # model reads it.
-        async with ShownAfter(self.commit([started]), self.show) as show:
+        async with ShownAfter(self._intend(runner, prepared), self.show) as show:
             response = await runner.send(prepared, show)
         self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
@@ -353,6 +342,21 @@ class Turn:
         await self.commit([finished, *intents], durable=effects, later=not intents)
         await self.around.phase("after_step", runner, step=self.steps)
         return finished
+
+    async def _intend(self, runner: Runner, prepared: PreparedRequest) -> None:
+        """Commit what is asked of the model, and what it was made of."""
+        started = StepStarted(
+            step=self.steps,
+            model=runner.card.name,
+            request_hash=prepared.hash,
+            registry_version=self.registry.version,
+            inputs=self.recorder.of(
+                prepared.request,
+                system=runner.compiled.system,
+                in_words=prepared.request.messages is not self.conversation.messages,
+            ),
+        )
+        await self.commit([started])
 
     async def _fitted(self, system: str) -> tuple[Runner, PreparedRequest]:
         """Build the next request so that it fits the model's window, as far as it can."""
