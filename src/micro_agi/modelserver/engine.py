@@ -48,8 +48,15 @@ class Parser(Protocol):
         """Take the next text and return what may be shown."""
         ...
 
-    def finish(self) -> tuple[list[Piece], list[ToolCall]]:
-        """Return what is still to be shown, and the calls; nothing may be fed after it."""
+    def has_call(self) -> bool:
+        """Whether what was fed so far holds a call that can be run."""
+        ...
+
+    def finish(self, end: str = "") -> tuple[list[Piece], list[ToolCall]]:
+        """Return what is still to be shown, and the calls; nothing may be fed after it.
+
+        `end` is the mark with which the model ended the reply, if it did so itself.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from micro_agi.modelserver.batch import Batches, TokenRun, croppable, cut, cut_c
 from micro_agi.modelserver.engine import Parser, Sampling, Wire
 from micro_agi.modelserver.prefixes import Kept, Prefixes
 from micro_agi.modelserver.sampler import Defaults, Sampler
-from micro_agi.modelserver.template_parser import TemplateParser
+from micro_agi.modelserver.template_parser import CALLS, TemplateParser
 
 PIECE_S = (0.1, 0.4)
 """A piece of a prompt should take between these: others get their tokens in between."""
@@ -103,10 +103,17 @@ class TransformersEngine:
 
     def parser(self, prompt: str, tools: Sequence[Wire]) -> Parser | None:
         """See `Engine`."""
-        if getattr(self._tokenizer, "response_template", None) is None:
+        template = self._tokenizer.response_template
+        if template is None:
             return None
-        made = self._tokenizer.get_response_parser(prefix=prompt, tools=list(tools) or None)
-        return TemplateParser(made)
+        if not tools:
+            # Nobody may call anything, so what looks like a call is text.
+            fields = {name: field for name, field in template["fields"].items() if name != CALLS}
+            template = {**template, "fields": fields}
+        made = self._tokenizer.get_response_parser(
+            template, prefix=prompt, tools=list(tools) or None
+        )
+        return TemplateParser(made, template)
 
     def start(self, prompt: Sequence[int], sampling: Sampling) -> TokenRun:
         """See `Engine`."""
