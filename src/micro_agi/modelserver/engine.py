@@ -113,8 +113,8 @@ class Engine(Protocol):
         """Begin a sequence, from the kept prefix that has most in common with it."""
         ...
 
-    def prefill(self, run: Any) -> None:
-        """Compute the next piece of a prompt: short enough for others to wait for."""
+    def prefill(self, run: Any, *, alone: bool) -> None:
+        """Compute the next piece of a prompt: short enough to wait for, unless it is `alone`."""
         ...
 
     def step(self, runs: Sequence[Any]) -> list[int]:

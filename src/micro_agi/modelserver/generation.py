@@ -152,7 +152,7 @@ class Generations:
         try:
             if job.run is None:
                 job.run = self._engine.start(job.prompt, job.sampling)
-            self._engine.prefill(job.run)
+            self._engine.prefill(job.run, alone=len(self._served) == 1 and not self._waiting)
         except Exception as error:  # noqa: BLE001 - the edge of one request
             self._end(job, "failed", error=_failure(error))
             return

@@ -21,9 +21,12 @@ from micro_agi.modelserver.prefixes import Kept, Prefixes
 from micro_agi.modelserver.sampler import Defaults, Sampler
 from micro_agi.modelserver.template_parser import CALLS, TemplateParser
 
-PIECE_S = (0.1, 0.4)
-"""A piece of a prompt should take between these: others get their tokens in between."""
-SHORTEST_PIECE, LONGEST_PIECE = 32, 4096
+ALONE_S, AMONG_OTHERS_S = 2.0, 0.25
+"""What a piece of a prompt should take, while nobody or somebody else waits for tokens. Each
+piece costs about a token's time more, which is for reading the weights once."""
+FIRST_SPEED = 256
+"""Tokens a second, before any piece has been computed."""
+SHORTEST_PIECE = 32
 _ENDLESS = 1 << 20
 """Some tokenizers say so about lengths that nobody set."""
 
@@ -49,7 +52,7 @@ class TransformersEngine:
         self._prefixes: Prefixes[DynamicCache] = Prefixes(max_bytes=cache_bytes)
         self._batches = Batches(self._new_cache)
         self._croppable = croppable(self._new_cache())
-        self._piece = 4 * SHORTEST_PIECE
+        self._speed: float = FIRST_SPEED
         known = inspect.signature(network.forward).parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
@@ -121,18 +124,20 @@ class TransformersEngine:
         sampler = Sampler(sampling, self._defaults, self._network.device)
         return TokenRun(prompt, cache, cached, sampler)
 
-    def prefill(self, run: TokenRun) -> None:
+    def prefill(self, run: TokenRun, *, alone: bool) -> None:
         """See `Engine`."""
-        piece = run.tokens[run.computed : run.computed + self._piece]
+        rest = run.tokens[run.computed :]
+        most = max(int(self._speed * (ALONE_S if alone else AMONG_OTHERS_S)), SHORTEST_PIECE)
+        # A small rest is not worth a piece of its own.
+        piece = rest[:most] if len(rest) > most + most // 4 else rest
         started = time.monotonic()
         logits = self._forward([piece], run.cache)
         took = time.monotonic() - started
         run.computed += len(piece)
         if run.computed == run.prompt:
             run.logits = logits[0]
-        if len(piece) == self._piece:
-            factor = 2 if took < PIECE_S[0] else 0.5 if took > PIECE_S[1] else 1
-            self._piece = int(min(max(self._piece * factor, SHORTEST_PIECE), LONGEST_PIECE))
+        if len(piece) >= SHORTEST_PIECE:
+            self._speed = len(piece) / took
 
     def step(self, runs: Sequence[TokenRun]) -> list[int]:
         """See `Engine`."""
