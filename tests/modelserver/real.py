@@ -20,9 +20,11 @@ from tests.modelserver.real_model import (
     NAME,
     TOKEN,
     WEATHER,
+    Watched,
     agents_turn,
     run_with,
     say,
+    until,
     user,
 )
 
@@ -93,21 +95,31 @@ def test_streaming_stop_length_and_seed(engine):
     run_with(engine, scenario)
 
 
-def test_the_last_of_fifty_turns_is_answered_from_the_kept_prefix(engine):
+def test_the_last_of_fifty_turns_is_answered_from_the_kept_prefix(folder):
+    watched = Watched(folder)
+
     async def scenario(client, _):
-        messages, usages = [], []
+        messages, usages, computed = [], [], []
         for n in range(50):
             messages.append(user(f"turn {n}: count"))
+            watched.computed.clear()
             reply = await say(client, messages, max_tokens=12)
             messages.append({"role": "assistant", "content": reply.choices[0].message.content})
             usages.append(reply.usage)
-        last = usages[-1]
-        computed = last.prompt_tokens - last.prompt_tokens_details.cached_tokens
-        print(f"\nturn 50: {last.prompt_tokens} tokens of prompt, {computed} computed")
-        assert last.prompt_tokens > 500
-        assert computed < 40
+            # The first token of a reply comes from the prompt, each further one from a pass.
+            computed.append(sum(watched.computed) - (reply.usage.completion_tokens - 1))
+        said = [u.prompt_tokens - u.prompt_tokens_details.cached_tokens for u in usages]
+        assert computed == said, "the usage says what was computed"
+        prompts = [used.prompt_tokens for used in usages]
+        print(
+            f"\nturn 50: {computed[-1]} of {prompts[-1]} tokens of prompt computed; "
+            f"all turns: {sum(computed)} of {sum(prompts)}"
+        )
+        assert prompts[-1] > 1000
+        # The end of the last reply, the question, and the opening of the reply.
+        assert max(computed) < 40
 
-    run_with(engine, scenario)
+    run_with(watched.engine, scenario)
 
 
 def test_sequences_computed_together_say_what_they_say_alone(engine):
@@ -133,19 +145,47 @@ def test_sequences_computed_together_say_what_they_say_alone(engine):
     run_with(engine, scenario)
 
 
-def test_a_client_that_leaves_frees_the_queue(engine):
-    async def scenario(client, address):
-        options = {"temperature": 2, "max_tokens": 6000, "stream": True}
-        stream = await say(client, [user("go on")], **options)
+def test_a_client_that_leaves_frees_the_queue_within_one_token(folder):
+    watched = Watched(folder, gated=True)
+
+    async def scenario(client, _):
+        watched.gate.release(3)
+        stream = await say(client, [user("count")], stream=True)
         async for chunk in stream:
             if chunk.choices and chunk.choices[0].delta.content:
                 break
+        second = asyncio.create_task(say(client, [user("count")]))
+        await until(client, serving=1, waiting=1)
         await stream.close()
-        # With one place in service, this is answered only when the place is free.
-        reply = await say(client, [user("count")])
-        assert reply.choices[0].message.content == COUNTING
+        # The network stands before the fourth pass, and nothing tells it but the client's leaving.
+        await until(client, leaving=1)
+        watched.gate.release(1)
+        await until(client, waiting=0, leaving=0)
+        assert watched.computed[1:] == [1, 1, 1]
+        watched.gate.release(1000)
+        assert (await second).choices[0].message.content == COUNTING
 
-    run_with(engine, scenario, at_once=1)
+    run_with(watched.engine, scenario, opened=watched.open, at_once=1)
+
+
+def test_a_client_that_leaves_while_its_prompt_is_computed_frees_the_queue(folder):
+    watched = Watched(folder, gated=True)
+
+    async def scenario(client, _):
+        first = asyncio.create_task(say(client, [user("count " * 1000)]))
+        await until(client, serving=1)
+        second = asyncio.create_task(say(client, [user("count")]))
+        await until(client, waiting=1)
+        first.cancel()
+        await until(client, leaving=1)
+        watched.gate.release(1)
+        await until(client, waiting=0, leaving=0)
+        [piece] = watched.computed
+        assert piece < 2000
+        watched.gate.release(1000)
+        assert (await second).choices[0].message.content == COUNTING
+
+    run_with(watched.engine, scenario, opened=watched.open, at_once=1)
 
 
 def test_our_agent_extends_itself_with_this_model(engine, tmp_path):

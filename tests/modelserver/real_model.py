@@ -6,15 +6,18 @@ Not a conftest, since torch takes gigabytes and the suite runs without it.
 import asyncio
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import openai
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from micro_agi.app import Parts, Runtime
 from micro_agi.modelserver.load import Options, load_engine
 from micro_agi.modelserver.serve import listen, serving
 from micro_agi.modelserver.server import Server
+from micro_agi.modelserver.transformers_engine import TransformersEngine
 from micro_agi.settings import load
 from micro_agi.testing.model_server import Call, Reply, ScriptedServer
 from micro_agi.testing.transcript import run_transcript
@@ -23,6 +26,8 @@ from tests.modelserver import tiny_model
 
 SECONDS = 120
 """Of training, at most; it takes about 25."""
+WAIT_S = 60
+"""For one scenario."""
 TOKEN = "a-token"
 NAME = "tiny"
 DRAFT = {
@@ -125,14 +130,49 @@ def engine(folder):
     return load_engine(str(folder), Options(threads=1), print)
 
 
-def run_with(engine, scenario, **options):
+class Watched:
+    """An engine whose network counts the tokens that it computes, and can be made to wait."""
+
+    def __init__(self, folder, *, gated=False):
+        network = AutoModelForCausalLM.from_pretrained(folder).eval()
+        network.register_forward_pre_hook(self._before, with_kwargs=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.engine = TransformersEngine(
+            network, tokenizer, name=NAME, window=0, cache_bytes=1 << 28
+        )
+        self.gate = threading.Semaphore(0) if gated else None
+        """Each forward pass takes one `gate.release()`."""
+        self.computed = []
+        """Tokens of each forward pass."""
+
+    def open(self):
+        self.gate.release(1_000_000)
+
+    def _before(self, network, args, kwargs):
+        if self.gate is not None:
+            self.gate.acquire()
+        self.computed.append(kwargs["input_ids"].numel())
+
+
+async def until(client, **expected):
+    """Wait until the server's health says so; the test's own timeout bounds it."""
+    while not expected.items() <= (await client.get("/../health", cast_to=object)).items():
+        await asyncio.sleep(0)
+
+
+def run_with(engine, scenario, *, opened=lambda: None, **options):
+    """Run a scenario against a server; `opened` lets everything through, so that it can stop."""
+
     async def main():
         server = Server(engine, Secret(TOKEN), **options)
         async with (
             serving(server, listen("127.0.0.1", 0)) as address,
             openai.AsyncOpenAI(api_key=TOKEN, base_url=address, max_retries=0) as client,
         ):
-            return await scenario(client, address)
+            try:
+                return await asyncio.wait_for(scenario(client, address), WAIT_S)
+            finally:
+                opened()
 
     return asyncio.run(main())
 

@@ -169,6 +169,10 @@ class Server:
                 fix="shorten the conversation",
             )
             raise Refused(error, status=400, code="context_length_exceeded")
+        if not length:
+            raise InputInvalid(
+                "the prompt has no tokens", where="messages", fix="say something in it"
+            )
         job = Job(
             work.prompt,
             work.limits.sampling,

@@ -150,7 +150,8 @@ class TransformersEngine:
 
     def _group(self, group: Sequence[TokenRun]) -> Iterable[tuple[TokenRun, torch.Tensor]]:
         if len(group) == 1:
-            return zip(group, self._forward([group[0].tokens[-1:]], group[0].cache), strict=True)
+            logits = self._forward([group[0].tokens[-1:]], group[0].cache)
+            return ((group[0], logits[0]),)
         batch = self._batches.of(group)
         rows = self._forward(
             [run.tokens[-1:] for run in batch.runs],
