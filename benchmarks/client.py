@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any
@@ -47,7 +48,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     wall_s: float
     first_token_s: float
     tools_s: float
-    """From the end of the last reply with calls to the request after it."""
+    """From the end of the last reply with calls to the arrival of the request after it; only
+    for the tool `wait`."""
     steps: int
 
 
@@ -166,7 +168,9 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
             messages.append({"role": "user", "content": QUESTION})
             await loop.turn(messages)
         return measured.sample(
-            first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
+            first_token_at=loop.first_token_at,
+            tools_s=tools_s(job, loop.called_at),
+            steps=loop.steps,
         )
 
     return all_at_once if job.together else turn
@@ -188,6 +192,14 @@ def exchange(number: int) -> list[dict[str, Any]]:
     ]
 
 
+def tools_s(job: Job, called_at: float) -> float:
+    """Ask the server when the last request came, which is the same clock."""
+    if job.tool != "wait":
+        return 0.0
+    with urllib.request.urlopen(f"{job.base_url}/last") as response:
+        return json.decode(response.read(), type=float) - called_at
+
+
 async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
     """Prepare our runtime; return what runs one turn."""
     from benchmarks.our_loop import OurLoop
@@ -206,7 +218,9 @@ async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
         with Measured() as measured:
             await loop.turn(session, QUESTION)
         return measured.sample(
-            first_token_at=loop.first_token_at, tools_s=loop.tools_s, steps=loop.steps
+            first_token_at=loop.first_token_at,
+            tools_s=tools_s(job, loop.called_at),
+            steps=loop.steps,
         )
 
     return all_at_once if job.together else turn

@@ -34,22 +34,21 @@ class HandLoop:
         self.out = out
         self.steps = 0
         self.first_token_at = 0.0
-        self.tools_s = 0.0
-        """From the end of a reply with calls to the next request."""
+        self.called_at = 0.0
+        """When the last reply with calls had come, on the machine's clock."""
 
     async def turn(self, messages: list[dict[str, Any]]) -> str:
         """Run one turn over `messages`, which grow; return the answer."""
-        self.steps, self.first_token_at, self.tools_s = 0, 0.0, 0.0
+        self.steps, self.first_token_at, self.called_at = 0, 0.0, 0.0
         while True:
             text, calls = await self.step(messages)
             self.steps += 1
             if not calls:
                 return text
-            start = time.perf_counter()
+            self.called_at = time.monotonic()
             results = await asyncio.gather(*(self.call(call) for call in calls))
             for call, result in zip(calls, results, strict=True):
                 messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
-            self.tools_s = time.perf_counter() - start
 
     async def step(self, messages: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
         """Make one request and take its stream apart."""

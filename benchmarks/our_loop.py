@@ -13,7 +13,6 @@ from micro_agi.messages import (
     AnyEvent,
     Message,
     StepFinished,
-    StepStarted,
     Text,
     TextDelta,
     ToolCall,
@@ -71,8 +70,8 @@ class OurLoop:
         self.screen = PlainScreen(output, remarks=output)
         self.steps = 0
         self.first_token_at = 0.0
-        self.tools_s = 0.0
-        self._asked_at = 0.0
+        self.called_at = 0.0
+        """When the last reply with calls had come, on the machine's clock."""
 
     @classmethod
     async def open(cls, job: Job, *, out: TextIO) -> "OurLoop":
@@ -121,7 +120,7 @@ class OurLoop:
 
     async def turn(self, session: Session, text: str) -> None:
         """Run one turn, shown on a plain screen."""
-        self.steps, self.first_token_at, self.tools_s = 0, 0.0, 0.0
+        self.steps, self.first_token_at, self.called_at = 0, 0.0, 0.0
         self.screen.begin()
         finished = await session.run(text, self._show)
         self.screen.end()
@@ -131,10 +130,8 @@ class OurLoop:
     def _show(self, event: AnyEvent) -> None:
         if isinstance(event, TextDelta):
             self.first_token_at = self.first_token_at or time.perf_counter()
-        elif isinstance(event, StepFinished):
-            self._asked_at = time.perf_counter() if event.message.tool_calls else 0.0
-        elif isinstance(event, StepStarted) and self._asked_at:
-            self.tools_s = time.perf_counter() - self._asked_at
+        elif isinstance(event, StepFinished) and event.message.tool_calls:
+            self.called_at = time.monotonic()
         elif isinstance(event, ToolCallFinished):
             assert event.error is None, event.error
         self.screen.show(event)

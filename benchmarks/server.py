@@ -21,7 +21,13 @@ from benchmarks.wire import Plan, plan
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
-MODELS = json.dumps({"object": "list", "data": [{"id": "bench", "object": "model"}]}).encode()
+MODELS = json.dumps(
+    {
+        "object": "list",
+        # A long history must fit: what is measured is carrying it, not shortening it.
+        "data": [{"id": "bench", "object": "model", "max_model_len": 1_000_000}],
+    }
+).encode()
 
 known_plan = cache(plan)
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from micro_agi import errors, messages, settings
-from micro_agi.commands.table import COMMANDS, GLOBAL, Argument, Command
+from micro_agi.commands.rows.row import Argument, Command
+from micro_agi.commands.table import COMMANDS, GLOBAL
 from micro_agi.errors import MicroAgiError
 from micro_agi.registry.kinds import KINDS, Kind
 from micro_agi.sandbox.modules import MODULES, Module
@@ -59,7 +60,7 @@ def commands_page() -> str:
         for verb in command.verbs:
             lines += _command(verb, f"micro-agi {command.name}", "###")
     lines += ["## Exit codes", "", *_rows(("code", "means"), list(EXIT_CODES.items()))]
-    return _page("src/micro_agi/commands/table.py", lines)
+    return _page("src/micro_agi/commands/rows/", lines)
 
 
 def _command(command: Command, path: str, heading: str) -> list[str]:

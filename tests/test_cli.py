@@ -18,6 +18,7 @@ from tests.commands.conftest import clean_environment
 HEAVY = (
     *("asyncio", "msgspec", "aiohttp", "lupa", "sqlite3", "yaml", "re2", "rich", "prompt_toolkit"),
     *("micro_agi.app", "micro_agi.settings", "micro_agi.values", "typing_extensions"),
+    "dataclasses",
 )
 LEAVES = [(c.name,) for c in COMMANDS if not c.verbs] + [
     (c.name, v.name) for c in COMMANDS for v in c.verbs

@@ -22,8 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from micro_agi.commands.table import COMMANDS, GLOBAL, find
+from micro_agi.commands.rows.row import find
+from micro_agi.commands.table import COMMANDS, GLOBAL
 from micro_agi.registry import yaml
+from tests.warm import Warm
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -98,10 +100,12 @@ def fits(expected: str, actual: str) -> bool:
 class Session:
     """Runs the blocks of one page."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, warm: Warm) -> None:
+        self.warm = warm
         self.directory = directory / "here"
         self.directory.mkdir()
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        places = (warm.bin, Path(sys.executable).parent, os.environ["PATH"])
+        programs = os.pathsep.join(map(str, places))
         self.environment = {
             "PATH": programs,
             "HOME": str(directory),
@@ -125,26 +129,29 @@ class Session:
             return ""
         if block.language not in ("python", "sh"):
             return ""
-        program = [sys.executable, "-c"] if block.language == "python" else ["sh", "-e", "-c"]
-        done = subprocess.run(
-            [*program, block.text],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=50,
-            check=False,
-        )
+        where = {"cwd": self.directory, "env": self.environment}
+        if block.language == "python":
+            done = self.warm.run(code=block.text, together=True, **where)
+        else:
+            self.warm.start()
+            done = subprocess.run(
+                ["sh", "-e", "-c", block.text],
+                **where,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=50,
+                check=False,
+            )
         assert done.returncode == block.exit_code, f"line {block.line}: {done.stdout}"
         return done.stdout
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_code_block_runs_and_prints_what_the_page_shows(page, tmp_path):
-    session, printed = Session(tmp_path), ""
+def test_every_code_block_runs_and_prints_what_the_page_shows(page, tmp_path, warm):
+    session, printed = Session(tmp_path, warm), ""
     for block in blocks_of(page):
         place = f"{name_of(page)}:{block.line}"
         assert block.language, f"{place}: name the language, or `text`"
@@ -166,10 +173,10 @@ def test_generated_pages_are_what_the_code_says():
 
 
 @pytest.mark.requirement("000/run/banner", "000/run/time", "000/run/fetch")
-def test_the_readme_shows_what_the_demo_prints(tmp_path):
+def test_the_readme_shows_what_the_demo_prints(tmp_path, warm):
     transcripts = [b for b in blocks_of(ROOT / "README.md") if b.info == "demo"]
     demo = Block(line=0, language="sh", info="", text="micro-agi demo --plain")
-    printed = Session(tmp_path).run(demo)
+    printed = Session(tmp_path, warm).run(demo)
     assert [masked(b.text) for b in transcripts] == [masked(printed)]
 
 

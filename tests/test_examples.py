@@ -2,8 +2,6 @@
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,18 +19,9 @@ def promised(example: Path) -> list[str]:
 
 @pytest.mark.requirement("003/examples")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_prints_what_its_docstring_says(example, tmp_path):
+def test_an_example_prints_what_its_docstring_says(example, tmp_path, warm):
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, str(example)],
-        cwd=tmp_path,
-        env=kept,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = warm.run(str(example), cwd=tmp_path, env=kept)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == promised(example)
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"

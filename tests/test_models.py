@@ -7,7 +7,8 @@ import pytest
 from micro_agi.app import Parts, Runtime
 from micro_agi.errors import InputInvalid
 from micro_agi.settings import load
-from micro_agi.testing.model_server import ScriptedServer
+from micro_agi.testing.model_server import Reply, ScriptedServer
+from micro_agi.testing.scripted import Call
 
 
 def with_runtime(tmp_path, use, environ=None, *, agreed=None, **settings):
@@ -77,6 +78,79 @@ def test_a_server_that_the_person_chose_is_not_left_for_a_summary(tmp_path):
     card, cheap = with_runtime(tmp_path, use, api_key="sk-test", base_url=url, model="mine")
     assert card.name == "mine"
     assert cheap is card
+
+
+def create(runtime, *entries):
+    changes = runtime.registry.snapshot().changes()
+    for entry in entries:
+        changes.create(entry)
+    return changes.apply(runtime.root())
+
+
+def agent(name, model):
+    meta = {"type": "agent.gen1", "name": name, "class": "helper"}
+    data = {"prompt": f"You are {name}.", "model": model}
+    return {"id": f"app:{name}", "kind": "registry.entry", "meta": meta, "data": data}
+
+
+def model_at(url, name, key=""):
+    options = {"base_url": url, "api_key_env": key} if key else {"base_url": url}
+    provider = {"id": "wippy.llm.openai_compat:provider", "options": options}
+    meta = {"type": "llm.model", "name": name}
+    data = {"max_tokens": 8000, "providers": [provider]}
+    return {"id": f"app:m_{name}", "kind": "registry.entry", "meta": meta, "data": data}
+
+
+@pytest.mark.requirement("003/discovery/selector", "agents/models/class-stays-local")
+@pytest.mark.parametrize("found", [True, False])
+def test_the_selector_asks_the_local_server_of_the_agents_and_no_cloud(tmp_path, found):
+    """A discovered server, or one that an entry names; keys for class `fast` change nothing."""
+    environ = {"GEMINI_API_KEY": "g", "ANTHROPIC_API_KEY": "a"}
+
+    async def use(runtime):
+        models = ("gpt-5.1", "gpt-5.1") if found else ("claude-haiku-4-5", "here")
+        agents = [agent(f"a{n}", model) for n, model in enumerate(models)]
+        quick = model_at("", "quick")
+        quick["meta"] |= {"class": "fast", "priority": 999}
+        quick["data"]["providers"][0] = {"id": "wippy.llm.google:provider"}
+        await create(runtime, model_at(server.base_url, "here"), quick, *agents)
+        return await runtime.select_agent("fix my code", "helper")
+
+    call = Call("choose_agent", {"agent": "app:a1", "reason": "it codes"})
+    with ScriptedServer([Reply(calls=(call,))]).in_thread() as server:
+        port = server.base_url.rsplit(":", 1)[1].removesuffix("/v1")
+        ports = (port,) if found else ("1",)
+        selected = with_runtime(tmp_path, use, environ, local_ports=ports, agreed=True)
+    assert (selected.agent, len(server.received)) == ("app:a1", 1)
+    assert server.received[0].headers.get("Authorization") is None
+
+
+def test_a_selector_whose_agents_run_on_a_service_asks_a_cheap_model_there(tmp_path):
+    async def use(runtime):
+        return await runtime.models.beside(["no-such", "claude-sonnet-5-5"], {})
+
+    # A key for another service, whose model would be the first choice, changes nothing.
+    environ = {"ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
+    card = with_runtime(tmp_path, use, environ, api_key="sk-test")
+    assert card.name == "claude-haiku-4-5"
+    with pytest.raises(InputInvalid, match="no model or class is called `no-such`"):
+        with_runtime(tmp_path, lambda rt: rt.models.beside(["no-such"], {}))
+
+
+def test_two_keys_at_one_address_are_two_providers(tmp_path):
+    async def use(runtime):
+        url = server.base_url
+        await create(runtime, *(model_at(url, n, f"{n.upper()}_KEY") for n in ("ada", "bob")))
+        for name in ("ada", "bob", "ada"):
+            await runtime.llm.generate("hi", model=name)
+        return [(await runtime.models.choose(n)).provider for n in ("ada", "bob")]
+
+    environ = {"ADA_KEY": "sk-of-ada", "BOB_KEY": "sk-of-bob"}
+    with ScriptedServer([Reply(text="x")] * 3).in_thread() as server:
+        ada, bob = with_runtime(tmp_path, use, environ)
+    assert bob == f"{ada} (2)"
+    keys = [r.headers["Authorization"].removeprefix("Bearer ") for r in server.received]
+    assert keys == ["sk-of-ada", "sk-of-bob", "sk-of-ada"]
 
 
 def test_two_addresses_have_two_providers(tmp_path):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
-from micro_agi.registry.load import is_app
+from micro_agi.errors import PolicyDenied
+from micro_agi.registry.load import content_hash, is_app
 from micro_agi.settings import Settings
 from micro_agi.store.database import Database
 
@@ -55,16 +56,46 @@ def _app_name(app: Path) -> str:
     return f"{app.name}-{digest}"
 
 
-def is_trusted(database: Database, content_hash: str) -> bool:
-    """Whether a person has trusted an app with exactly this content."""
-    query = "SELECT 1 FROM facts WHERE key = ?"
-    found = database.read_now(lambda db: db.execute(query, (f"trust:{content_hash}",)).fetchone())
-    return found is not None
+class Trust:
+    """Whether a person trusts an app exactly as it is now. Nothing of it runs before that."""
 
+    def __init__(self, database: Database, app: Path, *, always: bool) -> None:
+        """Take the app's directory; `always` is for the one that comes with the package."""
+        self._database = database
+        self._app = app
+        self._always = always
+        self._permitted = False
 
-def trust(database: Database, content_hash: str) -> None:
-    """Remember that a person trusts this content."""
-    remember(database, f"trust:{content_hash}", "yes")
+    @property
+    def given(self) -> bool:
+        """Whether it is trusted; reads all of the app."""
+        return self._always or bool(recall(self._database, self._key))
+
+    def give(self) -> None:
+        """Remember that a person trusts the app as it is now."""
+        remember(self._database, self._key, "yes")
+
+    def require(self) -> None:
+        """Refuse to run anything of an app that nobody has trusted as it is now.
+
+        Raises: PolicyDenied.
+        """
+        if not self.given:
+            raise PolicyDenied(
+                "this app is not trusted, or it changed since it was",
+                where=str(self._app),
+                fix="read it, then say yes when asked, or start with --yes",
+            )
+
+    def permit(self) -> None:
+        """Refuse as `require` does, but look only until it was allowed once."""
+        if not self._permitted:
+            self.require()
+            self._permitted = True
+
+    @property
+    def _key(self) -> str:
+        return f"trust:{content_hash(self._app)}"
 
 
 def remember(database: Database, key: str, value: str) -> None:

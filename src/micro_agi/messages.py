@@ -17,7 +17,8 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 CACHE_MARKER = "cache_marker"
 """Key of `Message.metadata`, with the marker's id: up to here a service's cache should reach."""
 Outcome = Literal["answered", "limit_reached", "cancelled", "failed"]
-FinishReason = Literal["stop", "tool_call", "length", "filtered", "error"]
+FinishReason = Literal["stop", "tool_call", "length", "filtered", "error", "cut"]
+"""`cut`: the stream broke off for good, and `message` holds what came until then."""
 
 
 class Text(Struct, frozen=True, tag="text"):
@@ -202,6 +203,8 @@ class StepFinished(Event, tag="step_finished", frozen=True, kw_only=True):
     """None when the model has no price."""
     truncated: bool = False
     """The reply was cut inside its tool calls, which were dropped."""
+    problem: dict[str, Any] | None = None
+    """Why the stream broke off for good (`finish_reason` is `cut`), as `MicroAgiError.as_dict`."""
 
 
 class ToolCallStarted(Event, tag="tool_call_started", frozen=True, kw_only=True):

@@ -180,7 +180,9 @@ class Settings:
     compress_model: str = setting("gpt-4.1-nano", "model that writes summaries")
 
     model_timeout_s: float = setting(600.0, "one model request", unit="s", at_least=1)
-    model_retries: int = setting(3, "retries of a model request", unit="tries", at_least=0)
+    model_retries: int = setting(
+        3, "retries of a model request in a row that bring no text", unit="tries", at_least=0
+    )
     discovery_timeout_s: float = setting(
         0.3, "looking for a local model server", unit="s", at_least=0
     )

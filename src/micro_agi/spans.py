@@ -10,11 +10,12 @@ Source: OpenTelemetry semantic conventions for generative AI (spans `invoke_agen
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import (
@@ -47,8 +48,7 @@ Where = tuple[str, str]
 """A turn: the session, and the key of the call that a delegate answers, or ""."""
 
 
-@dataclass(slots=True)
-class _Turn:
+class _Turn(Struct):
     """A turn that runs."""
 
     span: Span

@@ -7,9 +7,11 @@ the turn from the conversation alone, as a real model would, so it works across 
 """
 
 import asyncio
+import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -155,10 +157,9 @@ def check(home, replies):
     return "; ".join(wrong)
 
 
-def killed_at(home, replies, number):
+def killed_at(home, before, replies, number):
     """Kill a turn at one statement and let it go on; returns whether it came so far."""
-    home.mkdir(parents=True)
-    in_a_child(lambda: run(play(home, replies)))  # the agents
+    shutil.copytree(before, home)
     killed = in_a_child(lambda: run(play(home, replies, kill_at=number)))
     in_a_child(lambda: run(play(home, replies, resume=True)))
     return killed
@@ -168,10 +169,15 @@ def main(base, size=""):
     """Kill at one statement after the other until a turn is over before its number comes."""
     replies = SHORT if size else REPLIES
     killed, number, wrong = True, 0, 0
+    # What every session imports on its way, once for all the children.
+    importlib.import_module("micro_agi.net.exchange")
+    before = Path(base) / "before"
+    before.mkdir()
+    in_a_child(lambda: run(play(before, replies)))  # the agents
     while killed:
         number += 1
         home = Path(base) / str(number)
-        killed = killed_at(home, replies, number)
+        killed = killed_at(home, before, replies, number)
         said = check(home, replies)
         wrong += bool(said)
         print(f"{number}: {said or 'ok'}", flush=True)

@@ -10,14 +10,16 @@ import json
 import pytest
 
 from micro_agi.api import open_runtime
-from micro_agi.errors import ProviderUnavailable
-from micro_agi.llm.providers.scripted import Broken, Call, Finish, Thinking
-from micro_agi.messages import Errored, ToolCallFinished, Warned
+from micro_agi.errors import ProviderRefused, ProviderUnavailable
+from micro_agi.llm.failure import provider_error
+from micro_agi.llm.providers.scripted import Call, Finish, Thinking
+from micro_agi.messages import Errored, LimitHit, StepFinished, ToolCallFinished, Warned
 from micro_agi.registry.entry import from_dict
-from micro_agi.sessions.conversation import EMPTY
+from micro_agi.sessions.conversation import CUT, EMPTY
 from tests.agent.playing import agent, lua, playing, tool, trait, turn
 
 BIG = 50 << 20
+CUT_OFF = provider_error("network_error", "the reply broke off", retry_after_s=0)
 
 
 def play(script, *entries, natives=(), mounted=(), agent_data=None, **settings):
@@ -154,12 +156,50 @@ def test_a_model_that_never_answers_fails_the_turn_with_its_reason():
 
 
 @pytest.mark.requirement("003/errors/cut-stream")
-@pytest.mark.parametrize("cut", [["The answer ", Broken()], [Call("look"), Broken()]])
+@pytest.mark.parametrize("cut", [["The answer ", CUT_OFF], [Call("look"), CUT_OFF]])
 def test_a_stream_cut_anywhere_does_not_kill_the_turn(cut):
     script = [cut, "is 42."]
     finished, _, _ = play(script, tool("look"), agent_data={"tools": ["app:look"]}, model_retries=1)
     shown = "The answer " if cut[0] == "The answer " else ""
     assert (finished.outcome, finished.text) == ("answered", f"{shown}is 42.")
+
+
+@pytest.mark.requirement("003/errors/cut-stream")
+def test_a_stream_cut_for_good_ends_the_turn_with_what_was_shown_and_can_go_on():
+    """The half answer stays in the conversation; half a call is never run."""
+    script = [["The answer ", Call("look"), CUT_OFF], CUT_OFF, "is 42."]
+
+    async def scenario():
+        uses = agent("a", tools=["app:look"])
+        async with playing(script, tool("look"), uses, model_retries=1) as played:
+            session, events = await played.runtime.session("s", agent="app:a"), []
+            first = await session.run("tell me", events.append)
+            session = await played.runtime.session("s")  # also after a restart
+            second = await session.run("go on", events.append)
+            return first, second, events, played.model.requests[-1].messages
+
+    first, second, events, sent = asyncio.run(scenario())
+    assert (first.outcome, first.text) == ("limit_reached", "The answer ")
+    step = next(e for e in events if isinstance(e, StepFinished))
+    assert (step.finish_reason, step.message.tool_calls) == ("cut", ())
+    assert "broke off" in step.problem["what"]
+    (hit,) = [e for e in events if isinstance(e, LimitHit)]
+    assert hit == LimitHit(limit="model retries", value=1, unit="tries")
+    assert [e for e in events if isinstance(e, ToolCallFinished)] == []
+    assert [(m.role, m.text) for m in sent] == [
+        ("user", "tell me"),
+        ("assistant", "The answer "),
+        ("developer", CUT),
+        ("user", "go on"),
+    ]
+    assert (second.outcome, second.text) == ("answered", "is 42.")
+
+
+def test_a_service_that_refuses_to_go_on_fails_the_turn_and_keeps_what_was_shown():
+    script = [["The answer ", CUT_OFF], ProviderRefused("no credit left", fix="add credit")]
+    finished, events, _ = play(script, model_retries=1)
+    assert (finished.outcome, finished.text) == ("failed", "The answer ")
+    assert [e.error["what"] for e in events if isinstance(e, Errored)] == ["no credit left"]
 
 
 @pytest.mark.requirement("003/errors/malformed-call")
@@ -171,6 +211,27 @@ def test_a_malformed_call_is_an_error_to_the_model_and_never_an_empty_answer(arg
     assert result.error["code"] == "arguments.invalid"
     assert json.loads(result.content)["error"]["fix"]
     assert finished.text == "I see."
+
+
+@pytest.mark.requirement("003/errors/malformed-call")
+@pytest.mark.parametrize(
+    ("then", "outcome"),
+    [
+        (lambda n: Call("look", '{"a": '), "limit_reached"),  # the same again and again
+        (lambda n: Call("look", f'{{"a{n}": '), "limit_reached"),  # another one each time
+        (lambda n: "" if n else Call("look", "[1]"), "failed"),  # and then nothing
+        (lambda n: [Call("look", "{"), Finish("length")], "limit_reached"),  # all of them cut
+    ],
+)
+def test_a_model_that_makes_only_malformed_calls_never_ends_in_an_empty_answer(then, outcome):
+    finished, events, _ = play(
+        lambda asked: then(asked.number),
+        tool("look"),
+        agent_data={"tools": ["app:look"]},
+        max_steps=12,
+    )
+    assert finished.outcome == outcome
+    assert any(isinstance(e, LimitHit | Errored) for e in events)
 
 
 APP = """

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from micro_agi.errors import ProviderRefused
-from micro_agi.llm.providers.scripted import Call, Spent
+from micro_agi.llm.providers.scripted import Broken, Call, Spent
 from micro_agi.messages import (
     Delegated,
     StepFinished,
@@ -181,13 +181,15 @@ def test_a_chain_has_an_end():
     [
         (ProviderRefused("no quota"), "failed before it answered"),
         (Call("ask_nobody"), "reached a limit"),
+        (["Half of ", Broken()], "before it answered; until then it had written: Half of"),
     ],
 )
 def test_a_delegate_that_does_not_answer_is_an_error_to_its_caller(reply, what):
     script = by_agent(
         boss=[Call("ask_coder", {"message": "x"}), "too bad"], coder=[reply, reply, reply]
     )
-    finished, events, _, _, _ = play(script, BOSS, agent("coder"), max_steps=3)
+    limits = {"max_steps": 3, "model_retries": 0}
+    finished, events, _, _, _ = play(script, BOSS, agent("coder"), **limits)
     (result,) = [e for e in events if isinstance(e, ToolCallFinished)]
     assert what in result.error["what"]
     assert finished.text == "too bad"

@@ -85,8 +85,16 @@ def test_a_resolver_that_returns_no_definition_is_an_error(answer, what):
 @pytest.mark.requirement("003/resolver/errors")
 def test_an_error_of_the_resolver_is_final():
     down = lua("resolve", "return nil, 'database is down'")
-    with pytest.raises(ToolFailed, match="failed to resolve agent: database is down"):
+    with pytest.raises(ToolFailed, match="failed to resolve agent: database is down") as error:
         load("app:own", RESOLVER, down, OWN)
+    assert error.value.fix == ""
+
+
+def test_a_resolver_that_knows_no_such_agent_is_helped_out_with_the_nearest():
+    unknown = lua("resolve", "return nil, 'No agent found with name: app:onw'")
+    with pytest.raises(ToolFailed, match="No agent found with name: app:onw") as error:
+        load("app:onw", RESOLVER, unknown, OWN)
+    assert "app:own" in error.value.fix
 
 
 @pytest.mark.requirement("003/resolver/errors")

@@ -9,7 +9,7 @@ from micro_agi.errors import EntryConflict
 from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import ToolCallFinished, Warned
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
-from micro_agi.tools.create import parse_draft
+from micro_agi.tools.draft import parse_draft
 
 ID = "app.generated:greet"
 

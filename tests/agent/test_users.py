@@ -69,6 +69,8 @@ class Oracle:
         self.made = defaultdict(set)
         self.loaded = defaultdict(set)
         self.handles = {}
+        self.changed = defaultdict(list)
+        """Of each user, the files that were written and not taken back, in that order."""
 
 
 def one_call(asked):
@@ -86,8 +88,22 @@ def an_operation(dice, oracle, user):
     entry_id = f"{own(GENERATED, other)}:{name}"
     may = other == user and entry_id in oracle.made[user]
     match dice.choice(
-        ("create", "read", "read", "list", "load", "call", "import", "page", "grant")
+        (
+            *("create", "read", "read", "list", "load", "call", "import", "page", "grant"),
+            *("write", "see", "climb", "undo"),
+        )
     ):
+        case "write":
+            content = f"{canary(user)} {dice.random()}"
+            return "write_file", {"path": f"{name}.txt", "content": content}, True
+        case "see":
+            path = f"{name}.txt"
+            return "read_file", {"path": path}, path in oracle.changed[user]
+        case "climb":
+            above = dice.choice(("../", "../../workspaces/", "@current/", "/"))
+            return "read_file", {"path": f"{above}{other}/{name}.txt"}, False
+        case "undo":
+            return "undo", {}, bool(oracle.changed[user])
         case "create":
             return "create_tool", draft(user, name), True
         case "import":
@@ -111,7 +127,17 @@ def an_operation(dice, oracle, user):
     raise AssertionError
 
 
-@pytest.mark.requirement("design/6/tenancy")
+async def undone(runtime, user):
+    """Take back the user's newest change; False when there is none."""
+    try:
+        [said] = await runtime.undo(1, user=user)
+    except EntryNotFound:
+        return False
+    assert said.startswith(("restored ", "removed ")), said
+    return True
+
+
+@pytest.mark.requirement("design/6/tenancy", "004/workspace/users")
 @pytest.mark.parametrize("seed", [5])
 def test_no_user_meets_anything_of_another_whatever_is_tried(tmp_path, seed):
     dice, oracle = random.Random(seed), Oracle()
@@ -123,12 +149,22 @@ def test_no_user_meets_anything_of_another_whatever_is_tried(tmp_path, seed):
             runtime = played.runtime
             sessions = {u: await runtime.session("s", user=u) for u in USERS_OF_THE_TEST}
             first = [(u, "create_tool", draft(u, "clock"), True) for u in USERS_OF_THE_TEST]
+            first += [
+                (u, "load_tool", {"id": f"local:{tool}"}, True)
+                for u in USERS_OF_THE_TEST
+                for tool in ("write_file", "read_file")
+            ]
             for _ in range(TURNS):
                 if first:
                     user, tool, arguments, may = first.pop()
                 else:
                     user = dice.choice(USERS_OF_THE_TEST)
                     tool, arguments, may = an_operation(dice, oracle, user)
+                if tool == "undo":
+                    assert await undone(runtime, user) == may
+                    if may:
+                        oracle.changed[user].pop()
+                    continue
                 events = []
                 text = json.dumps({"tool": tool, "arguments": arguments})
                 before = len(played.model.requests)
@@ -142,6 +178,8 @@ def test_no_user_meets_anything_of_another_whatever_is_tried(tmp_path, seed):
                     if isinstance(event, ToolCreated):
                         assert event.tool.startswith(f"{own(GENERATED, user)}:")
                         oracle.made[user].add(event.tool)
+                if tool == "write_file":
+                    oracle.changed[user].append(arguments["path"])
                 if result.error is None and tool == "load_tool":
                     oracle.loaded[user].add(arguments["id"].rpartition(":")[2])
                 if "result_handle" in result.content and tool == "clock":
@@ -165,6 +203,7 @@ def test_no_user_meets_anything_of_another_whatever_is_tried(tmp_path, seed):
     asyncio.run(scenario())
     assert all(oracle.made[user] for user in USERS_OF_THE_TEST)
     assert oracle.handles
+    assert sum(map(bool, oracle.changed.values())) > 1
 
 
 @pytest.mark.requirement("design/6/tenancy")

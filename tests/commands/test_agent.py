@@ -12,8 +12,10 @@ entries:
     meta: {type: agent.gen1, name: boss, comment: Asks others}
     prompt: You decide.
     model: gpt-5.1
+    temperature: 0.7
+    thinking_effort: 40
     traits: [brief, time_aware, nothing_like_it]
-    tools: ["app:look"]
+    tools: ["app:look", {id: "app:gone"}, {id: "app:gone", alias: away}]
     delegates: [{id: app:helper, name: ask_helper, rule: the helper for details}]
     memory: [likes tea]
   - name: helper
@@ -56,6 +58,8 @@ def test_the_exact_prompt_the_tools_and_the_warnings_are_shown(program, app):
     assert "\n  ask_helper  agent app:helper\n" in said.out
     assert '"required": ["message"]' in said.out
     assert "clock:  UTC" in said.out
+    assert "sent:   temperature 0.7, thinking effort 40 of 100\n" in said.out
+    assert said.err.count("entry not found: app:gone") == 1
     assert "trait `nothing_like_it` does not resolve" in said.err
 
 
@@ -75,8 +79,28 @@ def test_an_app_that_nobody_trusts_is_shown_without_what_its_functions_would_add
     assert "Be brief.\n\nBuilt.\n" in program.ok("agent", "show", "boss", "--yes")
 
 
+def test_a_resolver_of_models_that_fails_or_may_not_run_is_said_beside_the_model(program, app):
+    resolver = """
+  - name: find_model
+    kind: function.lua
+    source: "return { handler = function() return nil, 'the database is down' end }"
+    method: handler
+  - name: models
+    kind: contract.binding
+    contracts:
+      - {contract: "wippy.llm:model_resolver", default: true, methods: {resolve: find_model}}
+"""
+    program.file("app/src/_index.yaml", APP + resolver.lstrip("\n"))
+    assert "this app is not trusted" in " ".join(
+        program("agent", "show", "boss", "--no-input").out.split()
+    )
+    shown = program.ok("agent", "show", "boss", "--yes")
+    assert "failed to resolve model `gpt-5.1`: the database is down" in " ".join(shown.split())
+
+
 def test_for_machines_it_is_one_object(program, app):
     shown = program("agent", "show", "app:boss", "--json").json
+    assert (shown["temperature"], shown["thinking_effort"], shown["max_tokens"]) == (0.7, 40, 512)
     assert [t["name"] for t in shown["tools"]] == ["ask_helper", "look"]
     assert shown["tools"][0]["delegate"] == "app:helper"
     assert json.dumps(shown["warnings"]).count("nothing_like_it") == 1

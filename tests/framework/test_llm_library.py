@@ -38,6 +38,21 @@ return response
     assert {k: asked.model.options[k] for k in ("top_p", "stop")} == {"top_p": 0.5, "stop": ["END"]}
 
 
+@pytest.mark.requirement("003/llm/retry")
+def test_a_call_says_how_often_it_is_tried_again(app):
+    down = provider_error("server_error", "down", retry_after_s=0)
+    for retry, tries in (
+        ("{ attempts = 0 }", 1),
+        ("{ attempts = 1, backoff_ms = 5 }", 2),
+        ("{ max_attempts = 5 }", 5),
+    ):
+        body = f"local _, err = llm.generate('hi', {{ model = 'gpt-4o', retry = {retry} }}) "
+        assert app.run(f"{body} return err:kind()", *[down] * 6) == "Unavailable"
+        assert len(app.model.requests) == tries
+    body = "local _, err = llm.generate('hi', { model = 'gpt-4o', retry = { atempts = 1 } })"
+    assert app.run(f"{body} return err:message()") == "`retry.atempts` is no option"
+
+
 @pytest.mark.requirement("003/llm/bad-input")
 def test_bad_options_are_refused_with_the_nearest_names(app):
     body = """

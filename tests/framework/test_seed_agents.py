@@ -276,6 +276,17 @@ return { types = types, err = err:kind(), last = chunk }
     assert found["last"]["error"]["type"] == "content_filtered"
 
 
+@pytest.mark.requirement("003/errors/cut-stream")
+def test_a_step_whose_stream_is_cut_for_good_returns_what_came(app):
+    body = LOADED + "local r, err = runner:step(conversation) return { r = r, err = err }"
+    cut = provider_error("network_error", "it broke off", retry_after_s=0)
+    found = app.run(body, ["Half ", cut], cut, cut, cut)
+    assert "err" not in found
+    assert (found["r"]["result"], found["r"]["finish_reason"]) == ("Half ", "cut")
+    assert found["r"]["problem"]["what"] == "it broke off"
+    assert "tool_calls" not in found["r"]
+
+
 @pytest.mark.requirement("003/lua/delegates")
 def test_delegates_added_at_run_time_are_calls_of_their_own(app):
     body = """
@@ -410,6 +421,21 @@ return {
         "err": "No agent found with name: nobody",
         "class": 2,
     }
+
+
+@pytest.mark.requirement("003/lua/context-options")
+def test_without_enable_cache_no_service_is_told_to_cache(app):
+    body = """
+local kept = {}
+for n, cached in ipairs({ true, false }) do
+    local ctx = agent_context.new({ enable_cache = cached })
+    ctx:load_agent("app:assistant"):step("x")
+    kept[n] = ctx:get_config().cache_enabled
+end
+return kept
+"""
+    assert app.run(body, "a", "b") == [True, False]
+    assert [r.model.options.get("cache", True) for r in app.model.requests] == [True, False]
 
 
 @pytest.mark.requirement("003/lua/context-options")

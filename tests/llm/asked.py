@@ -45,10 +45,14 @@ class Kind:
 
     @property
     def card(self):
+        return self.able(())
+
+    def able(self, capabilities):
         return ModelCard(
             name="m",
             provider=self.provider,
             provider_model="served-m",
+            capabilities=capabilities,
             pricing=Pricing(input=1.0, output=10.0, cached_input=0.1),
             options={"api": self.wire} if self.wire == "responses" else {},
         )
@@ -76,6 +80,7 @@ class Asked:
         self.clock = FakeClock()
         self.replies = []
         self.error = None
+        self.keep_cut = request.pop("keep_cut", False)
         self.talk = request.pop("messages", None) or [message("user", "hello")]
         self.server = ScriptedServer(script, key=server_key)
         asyncio.run(asyncio.wait_for(self._run(kind, key, timeout_s, times, request), 20))
@@ -96,7 +101,9 @@ class Asked:
             )
             try:
                 for _ in range(times):
-                    reply = await gateway.generate(wanted, self.events.append)
+                    prepared = gateway.prepare(wanted)
+                    show = self.events.append
+                    reply = await gateway.send(prepared, show, keep_cut=self.keep_cut)
                     self.replies.append(reply)
                     if reply.tool_calls:
                         self.talk.append(reply.message)

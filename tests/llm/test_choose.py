@@ -145,9 +145,38 @@ def test_a_local_server_is_used_once_a_person_agrees():
     assert "there is no key for gpt-5.1" in found.why
 
 
+def test_an_agent_that_names_no_model_is_not_told_of_a_key_for_nothing():
+    found, _ = chosen(["llama"], agent_model="", agrees=True)
+    assert "no model is named" in found.why
+    with pytest.raises(InputInvalid, match=r"^no model is named, and the local server at"):
+        chosen(["llama"], agent_model="", agrees=False)
+
+
 def test_a_server_that_was_agreed_to_is_not_asked_about_again():
     found, questions = chosen(["llama"], agent_model="gpt-5.1", agreed_url="this one")
     assert (found.card.name, questions) == ("llama", [])
+
+
+@pytest.mark.requirement("agents/models/class-stays-local")
+@pytest.mark.parametrize("wish", ["class:big", "big"])
+def test_a_class_stays_at_the_server_that_a_person_agreed_to(wish):
+    found, questions = chosen(["llama"], agent_model=wish, agreed_url="this one", api_key=KEY)
+    assert (found.card.name, found.access.api_key.reveal(), questions) == ("llama", "", [])
+    assert "you agreed to it" in found.why
+    # What an entry names exactly, and what the person asks for, is another matter.
+    for named in ({"agent_model": "gpt-5.1"}, {"agent_model": "own", "model": wish}):
+        found, _ = chosen(["llama"], agreed_url="this one", api_key=KEY, **named)
+        assert found.card is GPT
+
+
+@pytest.mark.requirement("agents/models/class-stays-local")
+def test_a_class_leaves_an_agreed_server_that_is_gone_only_when_the_person_says_so():
+    gone = {"agent_model": "class:big", "agreed_url": "gone", "api_key": KEY, "use_ports": False}
+    found, (question,) = chosen(["llama"], agrees=True, **gone)
+    assert (found.card, found.left) == (GPT, True)
+    assert "to which you agreed" in question
+    assert "gpt-5.1 at OpenAI" in question
+    assert "--model" in refused(["llama"], agrees=False, **gone).fix
 
 
 def test_nobody_agreeing_uses_nothing_and_says_how():

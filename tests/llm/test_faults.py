@@ -190,6 +190,58 @@ def test_a_stream_cut_after_text_goes_on_from_there(kind):
     assert "Half of " in again
 
 
+FEW_WORDS = Fault(kind="cut", after=5, reply=Reply(text=("a ", "few ", "words ", "more ", ".")))
+
+
+@pytest.mark.requirement("agents/providers/cut-streams")
+def test_a_stream_that_is_cut_again_and_again_and_gets_further_comes_to_its_end(kind):
+    asked = Asked([*[FEW_WORDS] * 7, Reply(text="the end.")], kind)
+    assert asked.reply.text == asked.shown
+    assert asked.shown.count("a few ") == 7
+    assert asked.shown.endswith("the end.")
+    assert {w.text[-8:] for w in asked.warnings} == {"(1 of 3)"}
+    assert set(asked.clock.slept) == {0.5}
+    # What every piece took was paid, and what it said is counted.
+    assert asked.reply.usage.completion > 7 * 2
+    assert asked.reply.cost_usd > (11 + 10 * asked.reply.usage.completion) / 1e6
+
+
+@pytest.mark.requirement("agents/providers/cut-streams")
+def test_a_stream_that_is_cut_for_good_gives_what_was_shown_marked_as_cut(kind):
+    asked = Asked([FEW_WORDS, *[Fault(status=503)] * 3], kind, keep_cut=True)
+    reply = asked.reply
+    assert (reply.finish_reason, reply.text) == ("cut", asked.shown)
+    assert reply.text.startswith("a few ")
+    assert (reply.problem["what"], reply.problem["retryable"]) == ("the server has a problem", True)
+    assert asked.clock.slept == [0.5, 1.0, 2.0]
+    assert reply.usage.prompt > 0
+    assert reply.metadata["estimated_usage"] is True
+    whole = Asked([FEW_WORDS, *[Fault(status=503)] * 3], kind)
+    assert isinstance(whole.error, ProviderUnavailable)
+
+
+@pytest.mark.requirement("agents/providers/cut-streams")
+def test_a_stream_cut_for_good_inside_a_tool_call_gives_the_text_before_it_and_no_call(kind):
+    calls = (Call("dice", {"n": 2}), Call("clock", {"zone": "Europe/Berlin"}))
+    half = Fault(kind="half_call", reply=Reply(text="Let me look.", calls=calls[1:]))
+    asked = Asked(
+        [half, *[Fault(kind="half_call", reply=Reply(calls=calls))] * 3], kind, keep_cut=True
+    )
+    assert (asked.reply.finish_reason, asked.reply.text) == ("cut", "Let me look.")
+    assert asked.reply.tool_calls == ()
+
+
+def test_a_service_that_refuses_to_go_on_leaves_what_was_shown(kind):
+    asked = Asked([FEW_WORDS, Fault(status=401, message="expired")], kind, keep_cut=True)
+    assert (asked.reply.finish_reason, asked.reply.text) == ("cut", asked.shown)
+    assert (asked.reply.problem["what"], asked.reply.problem["retryable"]) == ("expired", False)
+
+
+def test_with_nothing_shown_there_is_no_reply_to_keep(kind):
+    blank = Fault(kind="cut", after=3, reply=Reply(text=("\n", "\n", "x")))
+    assert Asked([blank] * 4, kind, keep_cut=True).error is not None
+
+
 def test_a_stream_cut_inside_a_tool_call_gives_no_half_call(kind):
     half = Fault(kind="half_call", reply=Reply(calls=(Call("clock", {"zone": "Europe/Berlin"}),)))
     asked = Asked([half] * 4, kind)

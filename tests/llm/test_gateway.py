@@ -6,7 +6,7 @@ import pytest
 
 from micro_agi.errors import EntryInvalid, ProviderRefused, ProviderUnavailable
 from micro_agi.llm.failure import error_type, provider_error
-from micro_agi.llm.gateway import Gateway
+from micro_agi.llm.gateway import MOST_PIECES, Gateway
 from micro_agi.llm.request import ModelRequest
 from micro_agi.messages import TextDelta, Usage, Warned, message
 from micro_agi.net.client import Client
@@ -132,6 +132,18 @@ def test_text_that_was_shown_is_not_shown_again():
     roles = [m.role for m in model.requests[2].messages]
     assert roles == ["user", "assistant", "user"]
     assert model.requests[2].messages[1].text == "One, two, three"
+
+
+def test_a_service_that_never_gets_further_than_a_word_is_given_up():
+    model = ScriptedModel(lambda _: ["word ", Broken()])
+    with pytest.raises(ProviderUnavailable):
+        run(model, request())
+    assert len(model.requests) == MOST_PIECES + 3
+
+
+def test_without_retries_a_break_is_final():
+    with pytest.raises(ProviderUnavailable):
+        run(ScriptedModel([["One, ", Broken()], "two."]), request(), retries=0)
 
 
 def test_calls_before_a_break_are_forgotten():

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from micro_agi.errors import ProviderRefused
+from micro_agi.llm.failure import provider_error
 from micro_agi.llm.gateway import Gateway
 from micro_agi.llm.request import ModelOptions, ModelRequest
 from micro_agi.messages import TextDelta, ToolSpec, message
@@ -50,6 +52,39 @@ def test_a_model_without_tool_use_is_taught_in_its_prompt_and_its_calls_are_read
     assert reply.finish_reason == "tool_call"
     assert reply.text == "I look.\n\nok"
     assert "".join(shown) == "I look. ok"
+
+
+def cut_for_good(*pieces):
+    """A stream that is cut behind these pieces, by a service that is gone then."""
+    gone = provider_error("server_error", "gone", retryable=False)
+    model = ScriptedModel([[*pieces, Broken()], gone])
+    shown = []
+
+    async def nothing(_):
+        pass
+
+    async def main():
+        gateway = Gateway(Client(offline=True), {"scripted": model}, sleep=nothing)
+        asked = ModelRequest(
+            model=scripted_card(capabilities=("generate",)),
+            system="",
+            messages=[message("user", "hello")],
+            tools=TOOLS,
+        )
+        return await gateway.send(gateway.prepare(asked), shown.append, keep_cut=True)
+
+    return asyncio.run(main()), "".join(e.text for e in shown if isinstance(e, TextDelta))
+
+
+@pytest.mark.requirement("agents/providers/cut-streams")
+@pytest.mark.parametrize("written", [TAG[:20], TAG, f"{TAG} and {TAG[:20]}"])
+def test_of_a_reply_that_is_cut_for_good_no_call_in_its_text_counts(written):
+    reply, shown = cut_for_good("I look. ", written)
+    assert (reply.finish_reason, reply.tool_calls) == ("cut", ())
+    assert reply.text.startswith("I look.")
+    assert "<tool" not in reply.text + shown
+    with pytest.raises(ProviderRefused, match="gone"):
+        cut_for_good(TAG[:20])
 
 
 def test_its_calls_and_their_results_go_back_as_text():

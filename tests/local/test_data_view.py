@@ -325,3 +325,14 @@ def test_a_model_looks_into_a_file_and_gets_rows(tmp_path):
     finished = asyncio.run(scenario())
     assert json.loads(finished.content)["rows"] == [["Ada", "36", "1815-12-10"]]
     assert finished.error is None
+
+
+def test_an_error_names_the_file(tools):
+    tools.path("empty.csv").write_text("")
+    tools.path("empty.jsonl").write_text("")
+    found = tools(
+        *(("data_view", {"path": p, "operation": "head"}) for p in ("empty.csv", "empty.jsonl"))
+    )
+    assert [(e.what, e.where) for e in found] == [
+        *(("the file is empty", "empty.csv"), ("the file is empty", "empty.jsonl")),
+    ]

@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from micro_agi.errors import InputInvalid, MicroAgiError, PolicyDenied, ToolFailed
 from micro_agi.llm.providers.scripted import Call
-from micro_agi.local.fetch import fetch
+from micro_agi.local.fetch import SAVED_BYTES, fetch
+from micro_agi.local.workspace import Workspace
 from micro_agi.messages import ApprovalAnswered, ApprovalAsked, ToolCallFinished
 from micro_agi.net.client import Client
 from micro_agi.security.context import Trial, root_context
@@ -64,6 +66,11 @@ def allowing(*patterns):
     return root_context().narrowed(root=False, scope=Scope(tuple(numbered)))
 
 
+def nowhere():
+    """A workspace and changes that these tests do not reach."""
+    return Workspace(Path("/nowhere")), None
+
+
 def get(page, path="/", *, context=None, resolve=None, site=None, limits=(), **arguments):
     """Fetch one page of a site that serves it at every path."""
 
@@ -73,7 +80,7 @@ def get(page, path="/", *, context=None, resolve=None, site=None, limits=(), **a
         async with here.serving(pages) as base:
             client = Client(resolve=resolve)
             try:
-                tool = fetch(client, **dict(limits))
+                tool = fetch(client, *nowhere(), **dict(limits))
                 allowed = context(base) if context else allowing(f"{base}/*")
                 arguments.setdefault("url", f"{base}{path}")
                 return await tool.run(arguments, allowed)
@@ -208,7 +215,7 @@ def test_a_name_that_leads_to_a_private_address_is_refused_though_its_url_is_all
             client = Client(resolve=resolve)
             try:
                 url = base.replace("127.0.0.1", "public.example") + "/"
-                return await fetch(client).run({"url": url}, only_the_name(base))
+                return await fetch(client, *nowhere()).run({"url": url}, only_the_name(base))
             finally:
                 await client.close()
 
@@ -243,7 +250,7 @@ def test_a_page_says_its_charset_itself_and_binary_content_is_not_shown():
     assert get(respond(page, "text/html"))["text"] == "Привет"
     image = get(respond(b"\x89PNG\0\0", "image/png"))
     assert (image["text"], image["bytes"]) == ("", 6)
-    assert image["notes"] == ["binary content, not shown: image/png"]
+    assert image["notes"] == ["binary content, not shown: image/png; `save_as` makes a file of it"]
 
 
 @pytest.mark.parametrize(("status", "fine"), [(200, True), (201, True), (204, True), (404, False)])
@@ -336,3 +343,50 @@ def test_without_a_person_it_is_refused_and_says_how_to_allow_it():
 
     error = asyncio.run(scenario())
     assert "--allow-host https://x.example/*" in error["fix"]
+
+
+@pytest.mark.requirement("004/fetch/saved")
+def test_what_is_fetched_can_become_a_file_whole_or_not_at_all_and_be_undone(tmp_path):
+    """One runtime, several answers: binary, large, too large, an error, a place that is closed."""
+    root = tmp_path / "ws"
+    root.mkdir()
+    binary = b"\x89PNG\0" + bytes(range(256)) * 8000
+    site = Site()
+    pages = {
+        "/a.png": respond(binary, "image/png"),
+        "/b.txt": respond(b"new", "text/plain"),
+        "/large": respond(b"x" * (SAVED_BYTES + 1), "text/plain"),
+        "/gone": respond(b"no", "text/plain", status=404),
+    }
+    (root / "b.txt").write_text("old")
+
+    async def scenario():
+        async with site.serving(pages) as base:
+            places = [
+                *(("/a.png", "img/a.png"), ("/b.txt", "b.txt"), ("/b.txt", "b.txt")),
+                *(("/large", "large"), ("/gone", "gone"), ("/b.txt", "../out"), ("/b.txt", ".env")),
+                ("/b.txt", ".venv/x"),
+            ]
+            calls = [Call("fetch", {"url": f"{base}{u}", "save_as": p}) for u, p in places]
+            async with scripted_runtime(
+                [*calls, "done"],
+                workspace=str(root),
+                home=str(tmp_path / "home"),
+                allow_hosts=[base],
+            ) as played:
+                [turn] = await run_transcript(played.runtime, "go", agent="local:assistant")
+                saved = (root / "img" / "a.png").read_bytes(), (root / "b.txt").read_text()
+                return turn.of(ToolCallFinished), saved, await played.runtime.undo(2)
+
+    results, saved, undone = asyncio.run(scenario())
+    first, second, third = (json.loads(r.content) for r in results[:3])
+    assert (first["path"], first["bytes"], first["created"]) == ("img/a.png", len(binary), True)
+    assert (second["replaced"], third["unchanged"]) == (True, True)
+    assert saved == (binary, "new")
+    assert [r.error["code"] for r in results[3:]] == [
+        *("tool.failed", "tool.failed", "path.refused", "path.refused", "policy.denied"),
+    ]
+    assert undone == ["restored b.txt", "removed img/a.png"]
+    assert sorted(p.name for p in root.iterdir()) == ["b.txt"]
+    assert (root / "b.txt").read_text() == "old"
+    assert site.asked.count("/b.txt") == 2, "what may not be written is not fetched"

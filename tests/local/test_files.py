@@ -13,6 +13,7 @@ from micro_agi.llm.providers.scripted import Call
 from micro_agi.local import edit_file, list_files, read_file, search_files, shell, write_file
 from micro_agi.messages import ApprovalAsked, ToolCallFinished
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
+from micro_agi.tools.approve import YesOnce
 from tests.local.person import Person
 
 
@@ -45,6 +46,19 @@ def test_the_assistant_works_on_files_in_one_turn(tmp_path):
     assert turn.of(ApprovalAsked) == []
 
 
+@pytest.mark.requirement("004/files/list")
+def test_a_file_that_is_no_directory_is_called_one(tools):
+    tools.path("a").write_text("x")
+    listed, through, missing = tools(
+        ("list_files", {"path": "a"}),
+        ("list_files", {"path": "a/b"}),
+        ("list_files", {"path": "b"}),
+    )
+    assert listed.what == "`a` is a file, not a directory"
+    assert isinstance(through, EntryNotFound)
+    assert missing.what == "there is no file `b`"
+
+
 @pytest.mark.requirement("004/files/governed")
 def test_another_agent_is_asked_about_before_it_touches_a_file(tmp_path):
     calls = [
@@ -56,6 +70,27 @@ def test_another_agent_is_asked_about_before_it_touches_a_file(tmp_path):
     assert refused.error["code"] == "policy.denied"
     assert [q.question.resource for q in turn.of(ApprovalAsked)] == ["a.md"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.requirement("004/workspace/programs")
+@pytest.mark.parametrize("approver", [None, YesOnce(), "once"])
+def test_what_a_persons_tools_run_later_is_written_only_with_that_persons_yes(tmp_path, approver):
+    approver = Person("once") if approver == "once" else approver
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    paths = ["a/.Venv/lib/x.pth", "env/bin/python", "other/pyvenv.cfg", "venv.py", ".git/hooks/x"]
+    turn = play(
+        tmp_path,
+        *(Call("write_file", {"path": path, "content": "x"}) for path in paths),
+        Call("edit_file", {"path": "env/pyvenv.cfg", "old": "home", "new": "house"}),
+        approver=approver,
+    )
+    asked = [e.question for e in turn.of(ApprovalAsked)]
+    assert {q.action for q in asked} == {"workspace.programs"}
+    assert [q.resource for q in asked] == ["a/.Venv", "env", "other/pyvenv.cfg", "env"]
+    agreed = isinstance(approver, Person)
+    written = [r.error is None for r in turn.of(ToolCallFinished)]
+    assert written == [agreed, agreed, agreed, True, False, agreed]
 
 
 @pytest.mark.requirement("004/workspace/current")

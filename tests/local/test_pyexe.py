@@ -176,3 +176,21 @@ def test_two_conversations_share_nothing_and_closing_ends_both(room, tmp_path):
     # The one that waits, and the one in the room.
     assert running == 4
     assert children() == []
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_what_runs_outside_later_cannot_be_changed_and_what_is_new_is_told(room, tmp_path):
+    (tmp_path / "ws" / "api" / ".venv").mkdir(parents=True)
+    results, _ = play(
+        tmp_path,
+        "import os; open('api/.venv/x.pth', 'w')",
+        "os.rename('api', 'moved')",
+        "os.makedirs('.git/hooks')",
+        "os.makedirs('.vscode'); 1 / 0",
+        "2",
+    )
+    assert "Read-only file system" in results[0].error["what"]
+    assert "busy" in results[1].error["what"]
+    assert "(new: .git;" in results[2].content
+    assert "(new: .vscode;" in results[3].content
+    assert results[4].content == "2"

@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import shutil
 
 import pytest
 
@@ -137,3 +138,101 @@ def test_a_long_output_is_cut_for_the_model_and_can_be_paged(room, tmp_path):
     assert "result_handle" in results[0].content
     assert results[0].content.rstrip().endswith("20000")
     assert len(results[0].content) < 33_000
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_a_command_changes_a_repository_only_when_a_person_agrees(room, tmp_path):
+    if shutil.which("git") is None:
+        pytest.skip("there is no git among this machine's programs")
+    person = Person("once")
+    results, _ = play(tmp_path, "git init -q . && ls -d .git", "touch .git/x", approver=person)
+    programs = [q for q in person.asked if q.action == "workspace.programs"]
+    assert [q.resource for q in programs] == [".git"]
+    assert "outside of the sandbox" in programs[0].reason
+    assert results[0].content.startswith("exit code 0 ("), results[0].content
+    assert "read-only here, unless `changes` names them" in results[1].content
+    assert not (tmp_path / "ws" / ".git" / "x").exists()
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_a_place_that_a_call_names_is_asked_about_and_new_ones_are_told(room, tools, tmp_path):
+    tools.path(".venv").mkdir()
+    named, new, outside = tools(
+        ("shell", {"command": "touch .venv/a", "changes": ["workspace", "./.venv/"]}),
+        ("shell", {"command": "mkdir node_modules"}),
+        ("shell", {"command": "true", "changes": ["../x"]}),
+    )
+    assert tools.path(".venv/a").exists(), named
+    assert "(new: node_modules;" in new
+    assert outside.code == "path.refused"
+
+
+ASK = """
+exec 3<>/dev/tcp/127.0.0.1/${http_proxy##*:}
+printf "GET http://$1/ HTTP/1.1\\r\\n\\r\\n" >&3
+cat <&3
+"""
+
+
+@pytest.mark.requirement("004/shell/network")
+@pytest.mark.parametrize("answer", ["once", "--yes", "nobody", "policy", "closed to requests"])
+def test_a_command_reaches_the_hosts_that_it_names_when_somebody_allows_it(room, tmp_path, answer):
+    approver = {"nobody": None, "--yes": YesOnce()}.get(answer, Person("once"))
+    heads = []
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / "ask.sh").write_text(ASK)
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nreached!")
+        await writer.drain()
+        writer.close()
+
+    async def write(runtime, action, resource, effect):
+        changes = runtime.registry.snapshot().changes()
+        policy = {"actions": [action], "resources": [resource], "effect": effect}
+        data = {"policy": policy, "groups": ["local:assistant_policies"]}
+        changes.create({"id": "app:net", "kind": "security.policy", "data": data})
+        await changes.apply(runtime.root())
+
+    async def scenario():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        place = f"127.0.0.1:{port}"
+        calls = [
+            Call("shell", {"command": f"bash ask.sh {place}", "hosts": [place]}),
+            Call(
+                "shell", {"command": f"bash ask.sh localhost:{port}", "hosts": ["data.example.org"]}
+            ),
+        ]
+        async with scripted_runtime(
+            [*calls, "done"],
+            workspace=str(tmp_path / "ws"),
+            home=str(tmp_path / "home"),
+            approver=approver,
+        ) as played:
+            if answer == "policy":
+                await write(played.runtime, "shell.network", place, "allow")
+            elif answer == "closed to requests":
+                await write(played.runtime, "http_client.request", f"http://{place}/*", "deny")
+            [turn] = await run_transcript(played.runtime, "go", agent="local:assistant")
+        server.close()
+        asked = [q for e in turn.of(ApprovalAsked) if (q := e.question).action == "shell.network"]
+        return turn.of(ToolCallFinished), [q.resource for q in asked], place
+
+    results, asked, place = asyncio.run(scenario())
+    if answer in ("once", "policy"):
+        assert "reached!" in results[0].content
+        assert len(heads) == 1
+        assert asked == ([place] if answer == "once" else []) + ["data.example.org:443"]
+        other = place.replace("127.0.0.1", "localhost")
+        assert f"could not connect to {other}: not in `hosts`" in results[1].content
+    else:
+        assert results[0].error["code"] == "policy.denied"
+        assert heads == []
+
+
+def test_a_host_is_a_host_and_nothing_else(tools):
+    hosts = ["a b", "https://x", "x/y", "u@x", "x:0x", "*", "", "x?y", "-"]
+    refused = tools(*(("shell", {"command": "true", "hosts": [host]}) for host in hosts))
+    assert [e.code for e in refused] == ["arguments.invalid"] * len(hosts)

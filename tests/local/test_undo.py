@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from micro_agi.errors import EntryConflict, EntryNotFound, InputInvalid
+from micro_agi.errors import EntryConflict, EntryNotFound, InputInvalid, PathRefused
 from micro_agi.local.changes import Changes
 from micro_agi.local.undo import Undo
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.security.context import root_context
 
 
@@ -132,3 +133,63 @@ def test_what_is_remembered_has_an_end_and_undo_still_works(tools):
     assert len(records) == 3
     assert tools(undo(9))[0] == ["restored a.txt"] * 3
     assert tools.path("a.txt").read_text() == "46"
+
+
+@pytest.mark.requirement("004/workspace/users")
+def test_in_a_workspace_that_users_share_each_takes_back_their_own_changes(tools):
+    async def write_for(rt, user, path, times=1):
+        for n in range(times):
+            asked = {"path": path, "content": f"{user} {n}"}
+            await rt.call("local:write_file", asked, context=root_context(user=user))
+
+    async def scenario(rt):
+        for user in ("alice", "bob", ""):
+            await write_for(rt, user, f"{user or 'nobody'}.txt")
+        seen = [
+            [r.path for r in await Undo(rt.database, user=user).changes()]
+            for user in ("alice", "bob", "", "al")
+        ]
+        return seen, await rt.undo(9), await rt.undo(9, user="alice")
+
+    async def forget(rt):
+        changes = Changes(rt.database, clock=time.time, keep=3)
+        place = rt.workspace.place("c.txt", write=True)
+        for n in range(50):
+            context = root_context(user="alice")
+            await changes.change(place, lambda _, n=n: str(n).encode(), context)
+        return len(await Undo(rt.database, user="alice").changes(limit=100))
+
+    (seen, own, alices), kept, bobs = tools(scenario, forget, lambda rt: rt.undo(user="bob"))
+    assert seen == [["alice.txt"], ["bob.txt"], ["nobody.txt"], []]
+    assert (own, alices, bobs) == (
+        *(["removed nobody.txt"], ["removed alice.txt"], ["removed bob.txt"]),
+    )
+    # What one user changes does not push out what another can take back.
+    assert 3 <= kept < 50
+
+
+@pytest.mark.requirement("004/workspace/users")
+def test_each_user_has_a_workspace_and_only_the_person_here_has_the_current_directory(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.txt").write_text("x")
+    home = tmp_path / "homes" / "app"
+
+    def reads(workspaces, user):
+        try:
+            return workspaces.of(user).place("@current/here.txt").shown
+        except PathRefused:
+            return None
+
+    workspaces = Workspaces("", home)
+    roots = [workspaces.of(user).root for user in ("", "alice", "al")]
+    assert roots == [home / "workspace", home / "workspaces" / "alice", home / "workspaces" / "al"]
+    assert [reads(workspaces, user) for user in ("", "alice")] == ["@current/here.txt", None]
+    assert reads(Workspaces("", home, person="alice"), "alice") == "@current/here.txt"
+    named = Workspaces(str(tmp_path / "ws"), home)
+    assert {named.of(user).root for user in ("", "alice")} == {tmp_path / "ws"}
+    with pytest.raises(InputInvalid, match="keeps its state"):
+        Workspaces(str(home / "workspaces" / "alice"), home)
+    with pytest.raises(InputInvalid, match="no name of a user"):
+        workspaces.of("../alice")

@@ -10,6 +10,18 @@ REQUIREMENTS = [
     ),
     R("agents/providers/errors", "LLM", "What a provider refuses is one of the typed errors."),
     R(
+        "agents/providers/structured-output",
+        "LLM",
+        "Each service gets a wanted schema in its own form; the answer is checked all the same.",
+        "differs",
+        "Anthropic's output format and Google's JSON Schema; the reference forces a tool call.",
+    ),
+    R(
+        "agents/providers/cut-streams",
+        "LLM",
+        "A stream that is cut goes on while it gets further; half a tool call is never run.",
+    ),
+    R(
         "agents/providers/signatures",
         "LLM",
         "Signed thinking survives a restart and goes back byte for byte.",
@@ -47,6 +59,13 @@ REQUIREMENTS = [
         "differs",
         "The first places stay marked, not the last, so that nothing sent changes; the end "
         "of an agent's conversation is always cached.",
+    ),
+    R(
+        "agents/models/class-stays-local",
+        "LLM",
+        "A class, and the agent selector, stay at a server that a person chose.",
+        "differs",
+        "The reference asks gpt-4.1, whatever the agents run on.",
     ),
     R(
         "agents/providers/google-key",

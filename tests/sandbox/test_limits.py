@@ -1,8 +1,7 @@
 """Every limit stops its attack, says so, and costs nobody else anything."""
 
-import dataclasses
-
 import pytest
+from msgspec.structs import replace
 
 from micro_agi.errors import LimitReached, ToolFailed
 from micro_agi.sandbox.failure import facts_of
@@ -103,7 +102,7 @@ def bench():
         return None
 
     function = HostFunction(run=nothing, module=ALWAYS, outside=False)
-    bench = LuaBench(host={"print": function}, limits=dataclasses.replace(SHORT, host_calls=50))
+    bench = LuaBench(host={"print": function}, limits=replace(SHORT, host_calls=50))
     yield bench
     bench.close()
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
 from micro_agi.net.client import Client
@@ -20,7 +21,7 @@ from micro_agi.security.context import CallContext, Trial, root_context
 from micro_agi.security.policy import Scope
 from micro_agi.testing.sandbox import SHORT_PYTHON, LuaBench
 
-QUICK = dataclasses.replace(PYTHON, wall_s=0.3, total_s=3.0, grace_s=0.2)
+QUICK = replace(PYTHON, wall_s=0.3, total_s=3.0, grace_s=0.2)
 
 
 @pytest.fixture(name="bench", scope="module")
@@ -390,7 +391,7 @@ def test_too_many_host_calls_end_the_call():
 
     function = HostFunction(run=nothing, module="http_client", outside=False)
     bench = LuaBench(host={"http_client.delete": function})
-    limits = dataclasses.replace(SHORT_PYTHON, host_calls=5)
+    limits = replace(SHORT_PYTHON, host_calls=5)
     source = "import http_client\ndef handler(a):\n    while True: http_client.delete('u')"
     try:
         with pytest.raises(LimitReached, match="more than 5 host calls"):
@@ -468,7 +469,7 @@ def test_a_level_that_failed_its_proof_runs_no_python_either():
 
 def test_the_result_and_what_is_printed_share_one_limit(bench):
     source = "def handler(a):\n    print('x' * 5000)\n    return 'y' * a['size']"
-    limits = dataclasses.replace(SHORT_PYTHON, result_bytes=10_000)
+    limits = replace(SHORT_PYTHON, result_bytes=10_000)
     said = []
     found = bench.python(source, {"size": 4900}, limits=limits, printed=said.append)
     assert (len(found), len(said[0])) == (4900, 5001)

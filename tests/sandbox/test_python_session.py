@@ -4,10 +4,10 @@ import asyncio
 import os
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.python_session import PythonSession, SessionLimits
@@ -338,8 +338,10 @@ def test_between_cells_it_is_stopped_and_nothing_outlives_it(talk):
     while state(process) != "T":
         assert time.monotonic() < until, "it goes on running"
     talk._runner.run(talk._session.close())
-    # Dead, though whoever adopts orphans here may not have noticed yet.
-    assert state(process) in ("", "Z", "X")
+    # It was killed: a busy machine may still be ending it, or not have noticed that it ended.
+    until = time.monotonic() + 5
+    while state(process) not in ("", "Z", "X"):
+        assert time.monotonic() < until, "it outlives its session"
     assert talk("1").value == "1"
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.run_later import MOST_DIRECTORIES, places
 from micro_agi.sandbox.shell import Output, ShellLimits, run_shell
 from tests.sandbox.ordinary_user import CANNOT, USER, as_an_ordinary_user
 
@@ -19,12 +20,17 @@ def workspace(tmp_path):
     return root
 
 
-def run(workspace, command, *, without=frozenset(), directory="", **limits):
+def run(workspace, command, *, without=frozenset(), directory="", may_change=frozenset(), **limits):
     limits = ShellLimits(**{"wall_s": 20.0, **limits})
     try:
         return asyncio.run(
             run_shell(
-                command, workspace=workspace, directory=directory, limits=limits, without=without
+                command,
+                workspace=workspace,
+                directory=directory,
+                limits=limits,
+                may_change=may_change,
+                without=without,
             )
         )
     except SandboxUnavailable as error:
@@ -47,7 +53,8 @@ def test_a_command_works_in_the_workspace_with_a_clean_environment(workspace, mo
     assert "canary" not in found.output
     assert {line.partition("=")[0] for line in lines[2:]} <= {
         *("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "PAGER", "GIT_PAGER"),
-        *("GIT_TERMINAL_PROMPT", "PWD", "SHLVL", "_", "OLDPWD"),
+        *("GIT_TERMINAL_PROMPT", "PWD", "SHLVL", "_", "OLDPWD", "GIT_CONFIG_COUNT"),
+        *(f"GIT_CONFIG_{part}_{n}" for part in ("KEY", "VALUE") for n in (0, 1)),
     }
     assert (found.exit_code, found.errors, found.ended_by) == (7, "oops\n", "")
     assert (workspace / "sub" / "f").read_text() == "written\n"
@@ -245,6 +252,15 @@ script = "id -u; echo x > f && cat f; touch /usr/x; ls /root /home; cat /proc/1/
 try:
     found = asyncio.run(run_shell(script, workspace=root))
     print(found.output, end="")
+    (root / "sub" / ".venv").mkdir(parents=True)
+    found = asyncio.run(run_shell("touch sub/.venv/x; mv sub y; ls", workspace=root))
+    print(found.output.split())
+    async def dial(host, port):
+        raise OSError(f"no {host}:{port}")
+    door = "exec 3<>/dev/tcp/127.0.0.1/${http_proxy##*:}"
+    ask = door + "; printf 'CONNECT h:1 HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
+    found = asyncio.run(run_shell(ask, workspace=root, dial=dial))
+    print(found.refused)
     found = asyncio.run(run_shell(bomb, workspace=root, limits=ShellLimits(processes=64)))
     print(found.ended_by or "ended")
 except SandboxUnavailable as error:
@@ -260,5 +276,88 @@ def test_the_room_is_the_same_for_an_ordinary_user():
     if done.returncode == CANNOT:
         pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == [str(USER), "x"]
-    assert done.stdout.splitlines()[2:] in (["processes"], ["ended"])
+    assert done.stdout.splitlines()[:4] == [
+        *(str(USER), "x", "['f', 'sub']", "('h:1: no h:1',)"),
+    ]
+    assert done.stdout.splitlines()[4:] in (["processes"], ["ended"])
+
+
+PLANTING = """
+for each in .git .venv env deep/er/node_modules sub/.git; do
+  touch $each/planted && echo "PLANTED in $each"
+  mv $each moved && echo "MOVED $each"; rm -rf moved 2>/dev/null
+  rm -rf $each 2>/dev/null && echo "REMOVED $each"
+done
+mv deep moved && echo "MOVED what it lies in"; rm -rf moved
+echo evil > .git/config && echo "CHANGED"
+ln -sf /tmp .git/link && echo "LINKED"
+cat .git/config
+cp .git/config deep/copy && mv deep/copy deep/er/copy && echo "the rest can be changed"
+mkdir -p fresh/.venv/bin plain && echo made
+"""
+
+
+@pytest.mark.requirement("004/workspace/programs")
+@pytest.mark.parametrize("without", [frozenset(), frozenset({"landlock"})])
+def test_what_runs_outside_later_is_read_only_and_what_is_new_is_told(workspace, without):
+    """Bounded: twenty-odd commands in one room, on files of this test."""
+    for place in (".git/hooks", ".venv/bin", "env", "deep/er/node_modules", "sub"):
+        (workspace / place).mkdir(parents=True)
+    (workspace / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (workspace / "sub" / ".git").write_text("gitdir: ../.git/modules/sub\n")
+    (workspace / ".git" / "config").write_text("as it was\n")
+    before = sorted(p.relative_to(workspace) for p in workspace.rglob("*"))
+    found = run(workspace, PLANTING, without=without)
+    assert found.output == "as it was\nthe rest can be changed\nmade\n", found.output
+    assert found.errors.count("Read-only file system") >= 5, found.errors
+    assert (workspace / ".git" / "config").read_text() == "as it was\n"
+    now = {p.relative_to(workspace) for p in workspace.rglob("*")}
+    assert {str(p) for p in now - set(before)} == {
+        *("deep/er/copy", "fresh", "fresh/.venv", "fresh/.venv/bin", "plain"),
+    }
+    assert now >= set(before)
+    assert found.made == ("fresh/.venv",)
+
+
+@pytest.mark.requirement("004/workspace/programs")
+def test_only_the_place_that_was_granted_can_be_changed(workspace):
+    for place in (".git", ".venv", "sub/.git"):
+        (workspace / place).mkdir(parents=True)
+    command = "touch .git/a; touch .venv/b; touch sub/.git/c; mkdir node_modules"
+    granted = frozenset({".git", "node_modules"})
+    found = run(workspace, command, may_change=granted)
+    assert [p.name for p in workspace.glob("**/[abc]")] == ["a"]
+    assert found.made == ()
+
+
+def test_looking_at_a_repository_runs_nothing_that_its_settings_name(workspace):
+    """Bounded: what would be run is a touch in this test's workspace."""
+    settings = "fsmonitor = touch /tmp/ESCAPED; false\\n worktree = ..\\n bare = false"
+    script = f"""
+    command -v git >/dev/null || exit 99
+    git init -q made && mkdir -p sub && git init -q --bare sub/bare
+    for each in made/.git/config sub/bare/config; do
+      printf '[core]\\n {settings}\\n' >> $each
+    done
+    (cd made && git status --short >/dev/null; git diff --stat)
+    (cd sub/bare && git status --short >/dev/null)
+    test -e /tmp/ESCAPED && echo ESCAPED; echo end
+    """
+    found = run(workspace, script, may_change=frozenset({"made/.git"}))
+    if found.exit_code == 99:
+        pytest.skip("there is no git among this machine's programs")
+    assert found.output == "end\n", found
+    assert "bareRepository" in found.errors
+
+
+def test_looking_for_such_places_is_bounded_and_follows_no_link(tmp_path, workspace):
+    (tmp_path / "outside" / ".git").mkdir(parents=True)
+    os.symlink(tmp_path / "outside", workspace / "link")
+    os.symlink(tmp_path / "outside" / ".git", workspace / ".git")
+    (workspace / "a" / "b" / "c" / ".git").mkdir(parents=True)
+    (workspace / "a" / "b" / ".Venv" / "node_modules").mkdir(parents=True)
+    assert places(workspace) == ("a/b/.Venv",)
+    for n in range(MOST_DIRECTORIES):
+        (workspace / f"d{n:03}").mkdir()
+    (workspace / "d199" / ".git").mkdir()
+    assert places(workspace) == ()

@@ -130,6 +130,10 @@ def test_a_stopped_turn_still_gives_what_there_was_of_the_answer():
             step(truncated=True),
             "  warning: the reply was cut inside its tool calls, so none of them was run\n",
         ),
+        (
+            step(finish_reason="cut", problem={"what": "the stream broke off"}),
+            "  warning: the answer is cut: the stream broke off\n",
+        ),
         (finished(text=" "), "  the model ended the turn without a word\n"),
         (finished("failed", ""), ""),
     ],
@@ -144,6 +148,11 @@ def test_what_happens_beside_the_answer_is_said_once_on_stderr(event, said):
         (LimitHit(limit="steps", value=32, unit="steps"), "steps, 32", "MAX_STEPS"),
         (LimitHit(limit="wall clock", value=900.0, unit="s"), "wall clock, 900 s", "TIMEOUT_S"),
         (LimitHit(limit="money", value=0.5, unit="USD"), "money, 0.5 USD", "BUDGET_USD"),
+        (
+            LimitHit(limit="model retries", value=3, unit="tries"),
+            "model retries, 3 tries",
+            "RETRIES",
+        ),
         (LimitHit(limit="tokens", value=2e6, unit="tokens"), "tokens, 2,000,000", "TOKENS"),
     ],
 )

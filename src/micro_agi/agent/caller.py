@@ -12,8 +12,9 @@ that says so, and arguments are checked against the schema.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from micro_agi.agent.calls import (
     Planned,
@@ -34,8 +35,7 @@ from micro_agi.tools.call import ToolCaller, failed_call, parse_arguments
 Strategy = Literal["sequential", "parallel"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(Struct, frozen=True, kw_only=True):
     """One call, looked at: what would run, and what is wrong with it."""
 
     call_id: str
@@ -57,8 +57,7 @@ class Checked:
         return not self.error
 
 
-@dataclass(slots=True)
-class StepCaller:
+class StepCaller(Struct):
     """Made by `AgentContext.tool_caller`; keeps what wrappers said since `validate`."""
 
     caller: ToolCaller

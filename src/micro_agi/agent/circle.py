@@ -9,7 +9,8 @@ Costs a few comparisons a step, and remembers `LONGEST` steps.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.messages import Message
 
@@ -17,8 +18,7 @@ LONGEST = 16
 """Steps of the longest circle that is noticed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circle:
+class Circle(Struct, frozen=True):
     """The newest steps repeat."""
 
     steps: int

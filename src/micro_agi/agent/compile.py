@@ -6,10 +6,10 @@ their order, its delegates. Contexts are merged in one place (`_Contexts`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.agent.delegate_tools import DelegateTools, Exists, offered
 from micro_agi.agent.extensions import Extension, in_order, merged, with_memory
@@ -38,8 +38,7 @@ from micro_agi.values import as_object
 MEMORY_TITLE = "## Your memory contains:"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompiledAgent:
+class CompiledAgent(Struct, frozen=True, kw_only=True):
     """An agent ready to run."""
 
     spec: AgentSpec
@@ -64,8 +63,7 @@ async def _nobody(_: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compiling:
+class Compiling(Struct, frozen=True, kw_only=True):
     """What a definition is compiled with."""
 
     call: Call
@@ -191,15 +189,20 @@ async def compile_agent(spec: AgentSpec, snapshot: Snapshot, how: Compiling) -> 
         clocks=traits.clocks,
         extensions=with_memory(in_order(traits.extensions), spec.memory_contract, contexts.values),
         memory=memory,
-        warnings=(
-            *traits.warnings,
-            *own.warnings,
-            *of_traits.warnings,
-            *unprocessed,
-            *refused,
-            *unfilled,
-            *aside,
-            *forgotten,
+        # Two references may miss the same thing; that is said once.
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *traits.warnings,
+                    *own.warnings,
+                    *of_traits.warnings,
+                    *unprocessed,
+                    *refused,
+                    *unfilled,
+                    *aside,
+                    *forgotten,
+                )
+            )
         ),
     )
 

@@ -17,9 +17,9 @@ in characters (code points).
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.agent.pins import RECALL, composed, pin, prose
 from micro_agi.errors import MicroAgiError
@@ -60,8 +60,7 @@ Write = Callable[[str], Awaitable[str]]
 """From a transcript to its summary."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compressor:
+class Compressor(Struct, frozen=True, kw_only=True):
     """Summarises conversations for one runtime."""
 
     gateway: Gateway
@@ -167,8 +166,7 @@ class Compressor:
         return found
 
 
-@dataclass(slots=True)
-class _Summary:
+class _Summary(Struct):
     text: str
     by: str
     usage: Usage = field(default_factory=Usage)

@@ -12,8 +12,10 @@ the reference returns an error.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.agent.authority import agent_actor, agent_scope
 from micro_agi.agent.caller import StepCaller
@@ -37,8 +39,9 @@ from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.functions import Functions
 
-ChooseModel = Callable[[str], Awaitable[ModelCard]]
-"""From the model an agent wants to the one it gets; asks a person or raises InputInvalid."""
+ChooseModel = Callable[[str, Mapping[str, Any]], Awaitable[ModelCard]]
+"""From the model an agent wants, and its base context, to the one it gets; asks a person or
+raises InputInvalid."""
 
 RESOLVER = Actor("resolver")
 """Runs the app's resolver, before there is an agent to act as; no policy allows it anything."""
@@ -46,8 +49,7 @@ FUNCTION_TIMEOUT_S = 30.0
 """Of a function that loading or a step waits for; a worker has its own limit below it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentParts:
+class AgentParts(Struct, frozen=True, kw_only=True):
     """What agent contexts of one runtime share."""
 
     registry: Registry
@@ -80,6 +82,7 @@ class AgentContext:
         memory_contract: Mapping[str, Any] | None = None,
         context_merger: Merger | None = None,
         caller: CallContext | None = None,
+        enable_cache: bool = True,
     ) -> None:
         """Take the options of seed 003; `delegate_tools` has the keys of `configure_…`.
 
@@ -89,6 +92,8 @@ class AgentContext:
         self.values: dict[str, Any] = dict(context or {})
         self._parts = parts
         self._on_behalf_of = caller
+        self.enable_cache = enable_cache
+        """Whether a service that caches conversations when told to is told to."""
         self._layers = Layers(memory=memory_contract, merger=context_merger or overlay)
         self._wanted: str | Mapping[str, Any] = ""
         """How the current agent was asked for: a reload asks the same way."""
@@ -183,7 +188,7 @@ class AgentContext:
             app's resolver raises.
         """
         compiled = await self.compiled(spec_or_id)
-        card = await self._parts.choose(model or compiled.spec.model)
+        card = await self._parts.choose(model or compiled.spec.model, self.values)
         self._wanted = spec_or_id
         return self._make_current(compiled, card)
 
@@ -254,7 +259,7 @@ class AgentContext:
                 "No current agent to change model for",
                 fix="call load_agent first, also after a change of its tools",
             )
-        card = await self._parts.choose(name)
+        card = await self._parts.choose(name, self.values)
         return self._make_current(self._runner.compiled, card, total=self._runner)
 
     def get_current_agent(self) -> Runner:
@@ -283,6 +288,7 @@ class AgentContext:
             "has_active_traits": layers.active_traits is not None,
             "has_active_tools": layers.active_tools is not None,
             "has_memory_contract": layers.memory is not None,
+            "cache_enabled": self.enable_cache,
             "delegate_tools_enabled": layers.offer.enabled,
         }
 
@@ -385,6 +391,8 @@ class AgentContext:
         self, compiled: CompiledAgent, card: ModelCard, *, total: Runner | None = None
     ) -> Runner:
         parts, spec = self._parts, compiled.spec
+        if not self.enable_cache:
+            card = replace(card, options={**card.options, "cache": False})
         runner = Runner(
             compiled,
             card,

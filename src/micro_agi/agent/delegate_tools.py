@@ -5,8 +5,9 @@ that is switched off, and one that does not resolve is a warning with the neares
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.agent.spec import AGENT_TYPE
 from micro_agi.errors import EntryInvalid, MicroAgiError
@@ -26,8 +27,7 @@ Exists = Callable[[str], Awaitable[bool]]
 """Whether an agent can be had that is not in the registry: the app's resolver knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelegateTools:
+class DelegateTools(Struct, frozen=True, kw_only=True):
     """How delegates are offered to a model."""
 
     enabled: bool = True

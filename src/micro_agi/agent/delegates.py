@@ -32,6 +32,9 @@ from micro_agi.tools.call import as_text, call_key, failed_call, parse_arguments
 MAX_DEPTH = 4
 """Agents that ask agents: deeper than this nobody follows what happens."""
 
+MOST_PARTIAL = 4_000
+"""Characters of an answer that was cut, for whoever asked."""
+
 NewAgent = Callable[[Mapping[str, Any]], AgentContext]
 """Makes an agent context with the given base values."""
 
@@ -63,8 +66,10 @@ class Delegates:
                 result=finished.text,
             )
         why = {"limit_reached": "reached a limit", "cancelled": "was stopped"}
+        written = finished.text[:MOST_PARTIAL]
         unanswered = ToolFailed(
-            f"agent `{spec.delegate}` {why.get(finished.outcome, 'failed')} before it answered",
+            f"agent `{spec.delegate}` {why.get(finished.outcome, 'failed')} before it answered"
+            + (f"; until then it had written: {written}" if written.strip() else ""),
             where=spec.delegate,
             fix="ask for less, or do it without the delegate",
         )

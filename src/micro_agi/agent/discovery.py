@@ -8,8 +8,9 @@ tools that cannot be offered are told as warnings instead of dropped in silence.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.agent.spec import AGENT_TYPE, AgentSpec, agent_spec
 from micro_agi.agent.traits import TRAIT_TYPE
@@ -23,8 +24,7 @@ from micro_agi.values import nearest
 TOOL_TYPE = "tool"
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(Struct, frozen=True):
     """What one snapshot of the registry has for agents."""
 
     snapshot: Snapshot

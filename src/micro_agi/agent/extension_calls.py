@@ -9,8 +9,9 @@ binds the phase's name, else the contract's one method.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.agent.extensions import CHECKPOINT, CONTRACTS, LIFECYCLE, WRAPPER, Extension
 from micro_agi.agent.traits import Call
@@ -23,8 +24,7 @@ from micro_agi.values import as_object
 METHODS = {WRAPPER: "wrap", LIFECYCLE: "apply", CHECKPOINT: "create"}
 
 
-@dataclass(slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, kw_only=True):
     """What the extensions of one phase answered."""
 
     applied: int = 0

@@ -10,8 +10,9 @@ Source: spec/agent.md 1.6.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.messages import Warned
 from micro_agi.values import as_object
@@ -33,8 +34,7 @@ Context = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Puts an extension's own context over that of its trait and its agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extension:
+class Extension(Struct, frozen=True, kw_only=True):
     """One function to be called around steps or tool calls."""
 
     id: str
@@ -52,8 +52,7 @@ class Extension:
     """Its failure ends what it is called around, instead of being recorded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What one trait declares."""
 
     extensions: tuple[Extension, ...] = ()

@@ -52,11 +52,13 @@ class Fit:
         self._refused = 0
         """Characters that the server would not take."""
         self._tools: tuple[object, int] = ((), 0)
+        self._talk = _Talk()
 
     def learn(self, request: ModelRequest, usage: Usage) -> None:
         """Take into account what the model counted."""
-        if usage.window and not any(map(_has_more_than_text, request.messages)):
-            found = usage.window / max(1, self._chars(request))
+        chars = self._chars(request)
+        if usage.window and not self._talk.more_than_text:
+            found = usage.window / max(1, chars)
             self._tokens_per_char = min(max(found, LEAST_TOKENS_PER_CHAR), MOST_TOKENS_PER_CHAR)
 
     def refused(self, request: ModelRequest) -> None:
@@ -103,7 +105,28 @@ class Fit:
         tools = request.tools
         if self._tools[0] is not tools:
             self._tools = (tools, sum(_tool_chars(t.description, t.schema) for t in tools))
-        return len(request.system) + self._tools[1] + talk_chars(request.messages)
+        return len(request.system) + self._tools[1] + self._talk.count(request.messages)
+
+
+class _Talk:
+    """The length of a conversation that grows at its end: each message is counted once."""
+
+    def __init__(self) -> None:
+        self._counted: list[Message] = []
+        self._chars = 0
+        self.more_than_text = False
+        """Whether a message of it has a part that has no text."""
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return what `talk_chars` returns."""
+        # Lists compare by identity first: nanoseconds a message.
+        if messages[: len(self._counted)] != self._counted:
+            self._counted, self._chars, self.more_than_text = [], 0, False
+        new = messages[len(self._counted) :]
+        self._chars += talk_chars(new)
+        self.more_than_text = self.more_than_text or any(map(_has_more_than_text, new))
+        self._counted += new
+        return self._chars
 
 
 def talk_chars(messages: Sequence[Message]) -> int:

@@ -4,8 +4,10 @@ An `AgentContext` has one; it stays for all loads. Source: spec/agent.md 2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.agent.delegate_tools import DelegateTools
 from micro_agi.agent.spec import AgentSpec
@@ -13,8 +15,7 @@ from micro_agi.agent.traits import Merger, overlay
 from micro_agi.tools.resolve import parse_reference
 
 
-@dataclass(slots=True, kw_only=True)
-class Layers:
+class Layers(Struct, kw_only=True):
     """Additions, and what goes in place of the definition's own."""
 
     tools: list[Any] = field(default_factory=list)

@@ -5,18 +5,20 @@ session count all of its turns: the person raises the setting, or starts a new s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.messages import LimitHit, Usage
 from micro_agi.sessions.conversation import Conversation
+from micro_agi.settings import Settings
 
 WALL_CLOCK = "wall clock"
 SESSION_WALL_CLOCK = "session wall clock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLimits:
+class SessionLimits(Struct, frozen=True, kw_only=True):
     """Limits of all turns of a session together, its delegates' included; 0 is none."""
 
     steps: int = 0
@@ -38,8 +40,7 @@ class SessionLimits:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnLimits:
+class TurnLimits(Struct, frozen=True, kw_only=True):
     """Limits of one turn; a budget of 0 is none."""
 
     steps: int = 32
@@ -50,6 +51,8 @@ class TurnLimits:
     tool_concurrency: int = 8
     rounds: int = 8
     """Rounds of the same calls with the same results; 0 is no limit."""
+    model_retries: int = 3
+    """Tries in a row that brought no more of a reply; the gateway counts them."""
     session: SessionLimits = field(default_factory=SessionLimits)
     steps_chosen: bool = False
     """A person set `steps`: what an agent's definition says does not count then."""
@@ -82,6 +85,28 @@ class TurnLimits:
         if not self.session.wall_s:
             return self.timeout_s
         return max(0.0, min(self.timeout_s, self.session.wall_s - spent.seconds))
+
+
+def limits_of(settings: Settings) -> TurnLimits:
+    """Return the limits that the settings name."""
+    return TurnLimits(
+        steps=settings.max_steps,
+        steps_chosen=settings.source("max_steps") != "default",
+        tool_calls=settings.max_tool_calls,
+        timeout_s=settings.turn_timeout_s,
+        budget_tokens=settings.turn_budget_tokens,
+        budget_usd=settings.turn_budget_usd,
+        tool_concurrency=settings.tool_concurrency,
+        rounds=settings.max_rounds,
+        model_retries=settings.model_retries,
+        session=SessionLimits(
+            steps=settings.session_max_steps,
+            tool_calls=settings.session_max_tool_calls,
+            wall_s=settings.session_timeout_s,
+            budget_tokens=settings.session_budget_tokens,
+            budget_usd=settings.session_budget_usd,
+        ),
+    )
 
 
 def _first(*checks: tuple[str, float, float, str]) -> LimitHit | None:

@@ -11,7 +11,8 @@ Pure. An open task is an unticked line of a checklist (`- [ ] …`) or one that 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.agent.facts import lost
 from micro_agi.messages import Compacted, Message
@@ -32,8 +33,7 @@ LONG_PART = 0.5
 _TASK = re.compile(r"^\s*(?:(?:[-*+]|\d+[.)])\s+\[([ xX])\]\s+|(TODO|DONE):\s*)(\S.*?)\s*$", re.M)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pins:
+class Pins(Struct, frozen=True, kw_only=True):
     """What was kept, and how much of it found no room."""
 
     said: tuple[str, ...]

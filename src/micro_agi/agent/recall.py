@@ -11,10 +11,10 @@ constraints and known ids dropped, failures are told, and a call has a time limi
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.agent.traits import Call
 from micro_agi.errors import EntryInvalid, MicroAgiError, ToolFailed
@@ -47,8 +47,7 @@ class RecallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The model waits for it at every step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryContract:
+class MemoryContract(Struct, frozen=True, kw_only=True):
     """`memory_contract` of an agent."""
 
     function: str

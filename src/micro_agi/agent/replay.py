@@ -9,8 +9,9 @@ Source: DESIGN 12.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from micro_agi.agent.inputs import Recorded as RecordedInputs
 from micro_agi.errors import MicroAgiError
@@ -23,8 +24,7 @@ Verdict = Literal["identical", "different", "unrecorded", "unreadable"]
 Prepare = Callable[[ModelRequest], PreparedRequest]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
+class Rebuilt(Struct, frozen=True, kw_only=True):
     """One request that was built again."""
 
     seq: int
@@ -42,8 +42,7 @@ class Rebuilt:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class Replay(Struct, frozen=True, kw_only=True):
     """What a replay found."""
 
     session: str

@@ -11,11 +11,11 @@ Source: spec/agent.md 5, seed 003 "Resolver Contract".
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from micro_agi.agent.spec import AgentSpec, find_agent, inline_spec
+from micro_agi.agent.spec import AgentSpec, find_agent, inline_spec, near_agents
 from micro_agi.agent.traits import Call
-from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError
+from micro_agi.errors import EntryInvalid, MicroAgiError
 from micro_agi.registry.snapshot import Snapshot
-from micro_agi.tools.binding import implementations, is_default, method_of
+from micro_agi.tools.binding import default_function
 
 CONTRACT = "wippy.agent:resolver"
 
@@ -40,7 +40,9 @@ async def resolve_agent(
             answer = await call(function, [{"agent_id": wanted}], values)
         except MicroAgiError as error:
             said = f"failed to resolve agent: {error.what}"
-            raise type(error)(said, where=error.where or function, fix=error.fix) from error
+            # A resolver in Lua says that it knows no such agent, and seldom which there are.
+            fix = error.fix or ("" if wanted in snapshot else near_agents(snapshot, wanted))
+            raise type(error)(said, where=error.where or function, fix=fix) from error
         if answer is not None:
             return _spec(answer, wanted, function)
     return find_agent(snapshot, wanted)
@@ -51,31 +53,9 @@ def resolver_function(snapshot: Snapshot, is_operators: Callable[[str], bool]) -
 
     Raises: EntryInvalid when no binding is the default, or it binds no method `resolve`.
     """
-    bindings = [b for b in implementations(snapshot, CONTRACT) if is_operators(b.namespace)]
-    if not bindings:
-        return ""
-    defaults = [b for b in bindings if is_default(b, CONTRACT)]
-    if not defaults:
-        listed = ", ".join(b.id for b in bindings)
-        raise EntryInvalid(
-            f"failed to open agent resolver: no default binding among {listed}",
-            where=CONTRACT,
-            fix="give one of them `default: true`",
-        )
-    binding = defaults[-1]
-    function = method_of(binding, CONTRACT, "resolve")
-    if function is None:
-        raise EntryInvalid(
-            f"failed to open agent resolver: `{binding.id}` binds no method `resolve`",
-            where=binding.id,
-            fix="write `methods: {resolve: namespace:function}`",
-        )
-    try:
-        return snapshot.get(function).id
-    except EntryNotFound as error:
-        raise EntryInvalid(
-            f"failed to open agent resolver: {error.what}", where=binding.id, fix=error.fix
-        ) from error
+    return default_function(
+        snapshot, CONTRACT, "resolve", is_operators=is_operators, what="agent resolver"
+    )
 
 
 def _spec(answer: Any, wanted: str, function: str) -> AgentSpec:

@@ -6,10 +6,10 @@ cannot name one that there is not; services that ignore that are still checked.
 Source: spec/agent.md 1.8. Differences: any model serves, not one by name.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.agent.spec import AgentSpec
 from micro_agi.errors import EntryNotFound, InputInvalid, ToolFailed
@@ -26,8 +26,7 @@ SYSTEM = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class Selected(Struct, frozen=True, kw_only=True):
     """The agent that a model chose."""
 
     agent: str
@@ -36,10 +35,17 @@ class Selected:
 
 
 async def select_agent(
-    agents: Sequence[AgentSpec], request: str, *, of_class: str, gateway: Gateway, card: ModelCard
+    agents: Sequence[AgentSpec],
+    request: str,
+    *,
+    of_class: str,
+    gateway: Gateway,
+    choose: Callable[[Sequence[str]], Awaitable[ModelCard]],
 ) -> Selected:
     """Return the agent that fits `request` best; one alone is chosen without a model.
 
+    `choose` returns the model to ask, given those that the agents want: the request must not
+    go to a service that none of them would use.
     Raises: InputInvalid without a request or a class; EntryNotFound when the class has no
         agent; ToolFailed when the model names none of them; what the model service raises.
     """
@@ -56,7 +62,7 @@ async def select_agent(
     if len(agents) == 1:
         return Selected(agent=agents[0].id, reason="the only one of its class")
     asked = ModelRequest(
-        model=card,
+        model=await choose([a.model for a in agents]),
         system=SYSTEM,
         messages=[message("user", _question(agents, request, of_class))],
         tools=(_tool(agents),),

@@ -6,8 +6,9 @@ time; a second message waits for nobody and is refused.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.agent.compress import Compressor
 from micro_agi.agent.context import AgentContext
@@ -32,8 +33,7 @@ from micro_agi.tools.call import ToolCaller
 Listener = Callable[[AnyEvent], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionParts:
+class SessionParts(Struct, frozen=True, kw_only=True):
     """What sessions of one runtime share."""
 
     registry: Registry

@@ -5,8 +5,9 @@ agent's own (trap T1: the reference ignores it).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.registry.door import RESERVED
@@ -20,8 +21,7 @@ INLINE = "inline-agent"
 """Id of a definition that has neither an id nor a name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSpec:
+class AgentSpec(Struct, frozen=True, kw_only=True):
     """One agent as defined, before its references are resolved."""
 
     id: str
@@ -145,10 +145,16 @@ def find_agent(snapshot: Snapshot, wanted: str) -> AgentSpec:
     for entry in agents:
         if not wanted or wanted == entry.meta.get("name"):
             return agent_spec(entry)
-    known = sorted({e.id for e in agents} | {str(e.meta.get("name")) for e in agents})
-    near = nearest(wanted, known) or known[:5]
     raise EntryNotFound(
         f"No agent found with ID: {wanted}" if wanted else "this app has no agent",
         where="registry",
-        fix=f"there are: {', '.join(near)}" if near else "add an entry with meta.type agent.gen1",
+        fix=near_agents(snapshot, wanted),
     )
+
+
+def near_agents(snapshot: Snapshot, wanted: str) -> str:
+    """Say which agents of the registry there are, those whose id or name is nearest."""
+    agents = snapshot.find({"meta.type": AGENT_TYPE})
+    known = sorted({e.id for e in agents} | {str(e.meta.get("name")) for e in agents})
+    near = nearest(wanted, known) or known[:5]
+    return f"there are: {', '.join(near)}" if near else "add an entry with meta.type agent.gen1"

@@ -8,11 +8,12 @@ once, and a truncated step counts like others.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.agent.compile import CompiledAgent
 from micro_agi.agent.extension_calls import Extensions
@@ -43,8 +44,7 @@ def ignore(_: object) -> None:
     """Drop an event."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """The outcome of one step."""
 
     result: str
@@ -59,6 +59,8 @@ class Response:
     thinking: str
     truncated: bool
     """Cut at the token limit inside tool calls, which were dropped."""
+    problem: Mapping[str, Any] | None = None
+    """Why the stream broke off for good, when `finish_reason` is `cut`; `result` is what came."""
     memory_prompt: Message | None = None
     """What memory said before this step: add it to the conversation before `message`."""
     message: Message
@@ -182,9 +184,10 @@ class Runner:
     async def send(self, prepared: PreparedRequest, on_event: OnEvent = ignore) -> Response:
         """Send a prepared request and return its outcome.
 
+        A stream that breaks off for good after some text is an outcome: `finish_reason` is `cut`.
         Raises: ProviderRefused, ProviderUnavailable.
         """
-        reply = await self._gateway.send(prepared, on_event)
+        reply = await self._gateway.send(prepared, on_event, keep_cut=True)
         self.total = self.total.plus(reply.usage)
         return _response(reply, self._delegates)
 
@@ -215,6 +218,9 @@ class Runner:
         all_messages = [*messages, memory] if memory else messages
         prepared = self.prepare(all_messages, tool_call=tool_call, system=system)
         response = await self.send(prepared, on_event)
+        if response.problem is not None:
+            what, where, fix = (str(response.problem[key]) for key in ("what", "where", "fix"))
+            on_event(Warned(text=f"{what}; the answer is cut", where=where, fix=fix))
         return replace(response, memory_prompt=memory)
 
     def _reads_text(self) -> bool:
@@ -285,5 +291,6 @@ def _response(reply: Reply, delegates: set[str]) -> Response:
         cost_usd=reply.cost_usd,
         thinking=reply.thinking,
         truncated=truncated,
+        problem=reply.problem,
         message=msgspec.structs.replace(reply.message, tool_calls=calls),
     )

@@ -11,10 +11,12 @@ of a static trait tool counts.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.agent.extensions import Extension, merged, read_extensions
 from micro_agi.agent.spec import AgentSpec
@@ -42,8 +44,7 @@ def overlay(
     return {**trait, **agent, **own}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFunction:
+class StepFunction(Struct, frozen=True, kw_only=True):
     """A function that a trait wants called at every step."""
 
     id: str
@@ -51,8 +52,7 @@ class StepFunction:
     context: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contribution:
+class Contribution(Struct, frozen=True, kw_only=True):
     """What all traits of an agent contribute, in their order."""
 
     prompts: tuple[str, ...] = ()
@@ -81,8 +81,7 @@ class Contribution:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """The `time_aware` trait: tells the model the time, rounded down to an interval."""
 
     zone: str = "UTC"

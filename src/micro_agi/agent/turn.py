@@ -13,7 +13,7 @@ DESIGN 10, 12.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -235,6 +235,8 @@ class Turn:
                 limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
                 await self.commit([limit])
                 return "limit_reached", step.message.text
+        elif step.problem is not None:
+            return await self._cut_off(step.problem), step.message.text
         elif calls and pending is None:
             self.calls += len(calls)
             await self._call_tools(calls)
@@ -255,6 +257,15 @@ class Turn:
             return "limit_reached", ""
         await self._compact(step.usage, running=True)
         return None
+
+    async def _cut_off(self, problem: Mapping[str, Any]) -> Outcome:
+        """End with a part of an answer: the stream broke off for good, and why decides how."""
+        if problem.get("retryable") is True:
+            tries = self.limits.model_retries
+            await self.commit([LimitHit(limit="model retries", value=tries, unit="tries")])
+            return "limit_reached"
+        await self.commit([Errored(error=dict(problem))])
+        return "failed"
 
     async def _verify(self, answer: str) -> None:
         """Flag what the answer states and nothing says that the model saw."""
@@ -334,6 +345,7 @@ class Turn:
             usage=response.tokens,
             cost_usd=response.cost_usd,
             truncated=response.truncated,
+            problem=dict(response.problem) if response.problem else None,
         )
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.

@@ -10,7 +10,8 @@ Source: DESIGN 12; issue 6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.agent.inputs import Recorded as RecordedInputs
 from micro_agi.errors import EntryInvalid, EntryNotFound, MicroAgiError
@@ -28,7 +29,7 @@ from micro_agi.registry.history import History
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Scope
-from micro_agi.sessions.journal import Recorded
+from micro_agi.sessions.journal import Journal, Recorded
 from micro_agi.tools.call import ToolCaller, as_text, failed_call
 from micro_agi.tools.effects import IN_THE_SANDBOX
 from micro_agi.tools.functions import Functions
@@ -39,8 +40,7 @@ SHOWN = ("name", "description", "schema")
 """Fields of a tool that its model is shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallThen:
+class CallThen(Struct, frozen=True, kw_only=True):
     """One recorded call, and what the other version makes of it."""
 
     seq: int
@@ -60,8 +60,7 @@ class CallThen:
         return self.then is not None and self.then != self.recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferedThen:
+class OfferedThen(Struct, frozen=True, kw_only=True):
     """The first request whose model was shown the tool in another way."""
 
     seq: int
@@ -71,8 +70,7 @@ class OfferedThen:
     """By field: what it was shown, and what it would have been."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhatIf:
+class WhatIf(Struct, frozen=True, kw_only=True):
     """What another version of one tool would have changed."""
 
     tool: str
@@ -86,8 +84,7 @@ class WhatIf:
         return self.offered is not None or any(call.different for call in self.calls)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherVersion:
+class OtherVersion(Struct, frozen=True, kw_only=True):
     """Compares sessions with one version of one tool."""
 
     entry: Entry
@@ -96,8 +93,10 @@ class OtherVersion:
     caller: ToolCaller
     results: Results
 
-    async def compare(self, recorded: Sequence[Recorded], inputs: RecordedInputs) -> WhatIf:
+    async def compare(self, journal: Journal, session: str) -> WhatIf:
         """Return what would have been different in a session."""
+        recorded = await journal.read(session)
+        inputs = RecordedInputs(await journal.blobs(session))
         started: dict[str, tuple[Recorded, ToolCallStarted]] = {}
         calls = []
         for row, event in flat(recorded):

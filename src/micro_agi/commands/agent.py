@@ -3,14 +3,15 @@
 import json
 
 from micro_agi.agent.compile import CompiledAgent
-from micro_agi.agent.spec import AGENT_TYPE
+from micro_agi.agent.spec import AGENT_TYPE, AgentSpec
 from micro_agi.app import Runtime
 from micro_agi.commands.invocation import Invocation
 from micro_agi.commands.open import open_runtime
 from micro_agi.commands.output import facts, table
-from micro_agi.errors import EntryInvalid, InputInvalid
+from micro_agi.errors import EntryInvalid, InputInvalid, MicroAgiError
 from micro_agi.messages import ToolSpec
 from micro_agi.terminal.console import Console
+from micro_agi.terminal.text import facts as said
 
 
 async def list_agents(invocation: Invocation) -> int:
@@ -53,6 +54,7 @@ async def show(invocation: Invocation) -> int:
         ("about", spec.description or spec.title),
         ("model", model),
         ("limits", f"{spec.max_tokens} tokens a reply"),
+        ("sent", _sent(spec)),
         ("traits", ", ".join(str(t if isinstance(t, str) else t.get("id")) for t in spec.traits)),
         ("steps", ", ".join(f.id for f in (*compiled.prompt_functions, *compiled.step_functions))),
         ("clock", ", ".join(c.zone for c in compiled.clocks)),
@@ -69,8 +71,16 @@ async def show(invocation: Invocation) -> int:
         invocation.say(f"    {tool.description}")
         invocation.say(f"    {json.dumps(tool.schema, ensure_ascii=False)}")
     for warning in compiled.warnings:
-        invocation.note(f"warning: {warning.text}\n  where: {warning.where}\n  fix: {warning.fix}")
+        invocation.note(said(f"warning: {warning.text}", where=warning.where, fix=warning.fix))
     return 0
+
+
+def _sent(spec: AgentSpec) -> str:
+    """Say what goes into each request besides; what is not set is the model's own."""
+    temperature = "" if spec.temperature is None else f"temperature {spec.temperature:g}"
+    effort = spec.thinking_effort
+    thinking = "" if effort is None else f"thinking effort {effort:g} of 100"
+    return ", ".join(part for part in (temperature, thinking) if part)
 
 
 def _shown(compiled: CompiledAgent) -> str:
@@ -90,12 +100,18 @@ async def _model(rt: Runtime, wanted: str) -> str:
         return (await rt.models.explain(wanted)).why
     except (InputInvalid, EntryInvalid):
         return f"{wanted or 'none named'} (not reachable now)"
+    except MicroAgiError as error:  # the app's resolver of models failed, or may not run yet
+        return f"{wanted or 'none named'} ({error.what})"
 
 
 def _as_json(compiled: CompiledAgent, model: str) -> dict[str, object]:
     return {
         "id": compiled.spec.id,
         "model": model,
+        "max_tokens": compiled.spec.max_tokens,
+        "temperature": compiled.spec.temperature,
+        "thinking_effort": compiled.spec.thinking_effort,
+        "traits": list(compiled.spec.traits),
         "system": compiled.system,
         "options": dict(compiled.options),
         "tools": [

@@ -9,10 +9,11 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
+from msgspec import Struct
 
 from micro_agi.app import Parts, Runtime
 from micro_agi.commands.invocation import Invocation
@@ -154,8 +155,7 @@ async def local_server() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A tool result as the scripted model reads it."""
 
     tool: str

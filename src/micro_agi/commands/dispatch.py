@@ -1,6 +1,6 @@
 """From a parsed command line to the function that runs it.
 
-The command's module is imported here, by the name that `table.py` has for it, so that no
+The command's module is imported here, by the name that its row in the table has for it, so that no
 command pays for the imports of another.
 """
 

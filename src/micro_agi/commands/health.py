@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+
+from msgspec import Struct
 
 from micro_agi.agent.spec import find_agent
 from micro_agi.app import Runtime
@@ -55,8 +56,7 @@ ESCAPE = Unit(
 NO_AUTHORITY = CallContext(actor=Actor("doctor"), scope=Scope())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """What one examination found."""
 
     part: str

@@ -4,9 +4,10 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.commands.parse import Parsed
 from micro_agi.errors import InputInvalid, PolicyDenied, SettingInvalid
@@ -15,8 +16,7 @@ from micro_agi.settings import Settings, load, process_environment
 from micro_agi.terminal.text import printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(Struct, frozen=True, kw_only=True):
     """One run of one command."""
 
     args: argparse.Namespace

@@ -7,24 +7,23 @@ the parser of the command that was named is built. Imports `argparse` and nothin
 import argparse
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from micro_agi.commands.table import COMMANDS, DEFAULT, GLOBAL, Command, find
+from micro_agi.commands.rows.row import Command, find
+from micro_agi.commands.table import COMMANDS, DEFAULT, GLOBAL
 from micro_agi.errors import InputInvalid
 
 PROGRAM = "micro-agi"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(NamedTuple):
     """What was typed. Exactly one of `run` and `print_and_leave` is not empty."""
 
-    run: str = ""
-    """`module:function` of `table.Command`."""
     arguments: argparse.Namespace
     flags: dict[str, Any]
     """Settings that were given, by name."""
+    run: str = ""
+    """`module:function` of `row.Command`."""
     as_json: bool = False
     print_and_leave: str = ""
     """A help page, or the version."""

@@ -8,7 +8,8 @@ Source: spec/runtime.md 8.1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.commands import chat
 from micro_agi.commands.invocation import Invocation
@@ -23,8 +24,7 @@ AGENT = "agent"
 """Name of the command that is the terminal agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppCommand:
+class AppCommand(Struct, frozen=True):
     """A command of an app."""
 
     name: str

@@ -12,7 +12,7 @@ from micro_agi.commands.tool_write import say_created
 from micro_agi.errors import InputInvalid
 from micro_agi.registry.entry import Entry
 from micro_agi.security.tenancy import is_generated
-from micro_agi.tools.create import parse_draft, tests_of
+from micro_agi.tools.draft import parse_draft, tests_of
 from micro_agi.tools.skill_folder import files_of, folder_name, is_skill, read_folder
 
 

@@ -5,7 +5,7 @@ from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.tenancy import GENERATED, is_generated, own
-from micro_agi.tools.create import tests_of
+from micro_agi.tools.draft import tests_of
 from micro_agi.tools.resolve import visible_name
 from micro_agi.values import nearest
 

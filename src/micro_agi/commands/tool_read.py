@@ -12,7 +12,7 @@ from micro_agi.errors import EntryNotFound
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.history import EntryRevision
 from micro_agi.tools.approve import declared_hosts
-from micro_agi.tools.create import tests_of
+from micro_agi.tools.draft import tests_of
 from micro_agi.tools.effects import MEANING, EffectClass, effect_class, modules_of
 from micro_agi.tools.functions import imports_of
 from micro_agi.tools.resolve import tool_spec, visible_name

@@ -13,7 +13,8 @@ from micro_agi.commands.versions import revisions
 from micro_agi.errors import DraftRefused, InputInvalid
 from micro_agi.registry.entry import Entry
 from micro_agi.security.tenancy import GENERATED
-from micro_agi.tools.create import Created, parse_draft, tests_of
+from micro_agi.tools.create import Created
+from micro_agi.tools.draft import parse_draft, tests_of
 from micro_agi.tools.resolve import visible_name
 
 

@@ -15,7 +15,7 @@ async def run(invocation: Invocation) -> int:
     """
     args = invocation.args
     async with open_runtime(invocation) as rt:
-        undo = Undo(rt.database)
+        undo = Undo(rt.database, user=rt.settings.user)
         root = rt.workspace.root if rt.settings.workspace else None
         if args.listed:
             records = await undo.changes(root=root)

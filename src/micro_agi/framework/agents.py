@@ -12,8 +12,9 @@ Source: spec/agent.md 2, 3, 1.3, 1.8.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.discovery import Discovery
@@ -29,6 +30,7 @@ from micro_agi.framework.conversation import (
 from micro_agi.framework.failure import typed
 from micro_agi.framework.state import Frames, Held
 from micro_agi.framework.stream import streamer
+from micro_agi.llm.catalogue import ModelCard
 from micro_agi.llm.facade import LlmParts
 from micro_agi.llm.request import ModelEvent
 from micro_agi.llm.usage import UsageRecord
@@ -49,13 +51,11 @@ DELEGATE_OPTIONS = ("enabled", "description_suffix", "default_schema")
 STEP_OPTIONS = (
     *("context", "stream_target", "tool_call", "disable_memory_recall", "previous_memory_ids"),
 )
-SELECTOR_MODEL = "class:fast"
 
 log = logging.getLogger("micro_agi.framework")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDoor:
+class AgentDoor(Struct, frozen=True, kw_only=True):
     """What the module needs."""
 
     registry: Registry
@@ -113,6 +113,7 @@ class _Agents:
             _configure(context, offer)
         if options.get("memory_contract") is not None:
             context.set_memory_contract(as_object(options["memory_contract"]))
+        context.enable_cache = options.get("enable_cache") is not False
         return self._held(call).add_context(context)
 
     async def change(self, call: HostCall) -> Any:
@@ -284,16 +285,23 @@ class _Agents:
         """`select(prompt, class, model?)` → which agent of a class fits a request best."""
         prompt, wanted, model = (call.argument(n) for n in range(3))
         wanted = wanted if isinstance(wanted, str) else ""
-        name = model if isinstance(model, str) and model else SELECTOR_MODEL
         agents = Discovery(self._seen(call)).agents(of_class=wanted)
-        card = await self._door.llm.choose(name)
-        call.context.forbid_denied("llm.generate", card.name)
+
+        async def choose(names: Sequence[str]) -> ModelCard:
+            values = call.context.values
+            if isinstance(model, str) and model:
+                card = await self._door.llm.choose(model, values)
+            else:
+                card = await self._door.llm.beside(names, values)
+            call.context.forbid_denied("llm.generate", card.name)
+            return card
+
         chosen = await select_agent(
             agents,
             prompt if isinstance(prompt, str) else "",
             of_class=wanted,
             gateway=self._door.llm.gateway,
-            card=card,
+            choose=choose,
         )
         return {"success": True, "agent": chosen.agent, "reason": chosen.reason}
 
@@ -388,6 +396,8 @@ def _response(
     }
     if response.truncated:
         facts["truncated"] = True
+    if response.problem is not None:
+        facts["problem"] = dict(response.problem)
     if response.tool_calls:
         facts["tool_calls"] = [
             call_for_lua(c, runner.tools.get(c.name)) for c in response.tool_calls

@@ -9,10 +9,10 @@ Source: spec/agent.md 6.1, 3.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.request import Reply
@@ -34,8 +34,7 @@ ROLES = ("system", "developer", "user", "assistant")
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)
-class Said:
+class Said(Struct):
     """What models said in one Lua call, by the id of the tool call."""
 
     calls: dict[str, tuple[ToolCall, Mapping[str, Any]]] = field(default_factory=dict)

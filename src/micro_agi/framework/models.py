@@ -60,7 +60,7 @@ def llm_for(parts: LlmParts, context: CallContext) -> Llm:
     def allow(action: str, model: str) -> None:
         context.forbid_denied(action, model)
 
-    return Llm(parts, actor=context.actor.id, allow=allow)
+    return Llm(parts, actor=context.actor.id, allow=allow, values=context.values)
 
 
 class _Models:
@@ -121,6 +121,7 @@ class _Models:
         found = await llm_for(self._parts, call.context).embed(
             call.argument(0),
             model=wanted.model,
+            provider_id=wanted.provider_id,
             dimensions=dimensions if isinstance(dimensions, int) else None,
         )
         return {"result": found.vectors, "tokens": tokens(found.usage), "metadata": {}}
@@ -128,7 +129,9 @@ class _Models:
     async def status(self, call: HostCall) -> Any:
         """`status(options)` → whether the model's service answers."""
         wanted = read_options(as_object(call.argument(0)))
-        found = await llm_for(self._parts, call.context).status(model=wanted.model)
+        found = await llm_for(self._parts, call.context).status(
+            model=wanted.model, provider_id=wanted.provider_id
+        )
         return {"success": found.success, "status": found.status, "message": found.message}
 
     async def available_models(self, call: HostCall) -> Any:

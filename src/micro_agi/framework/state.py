@@ -4,7 +4,7 @@ It belongs to one call in flight and goes with it, however the call ends; a work
 numbers, which mean nothing in another call.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.step import Runner
@@ -16,8 +16,7 @@ MOST_OBJECTS = 200
 """Agent contexts and runners of one call."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What one call holds."""
 
     contexts: list[AgentContext] = field(default_factory=list)

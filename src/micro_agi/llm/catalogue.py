@@ -6,10 +6,11 @@ sets one), equal priorities are ordered by name, and cost is computed from the p
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from micro_agi.errors import EntryInvalid, InputInvalid
+from msgspec import Struct, field
+
+from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid
 from micro_agi.messages import Usage
 from micro_agi.values import as_object, nearest
 
@@ -17,8 +18,7 @@ CLASS = "class:"
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelEntry(Struct, frozen=True):
     """A registry entry with `meta.type` `llm.model` or `llm.provider`, as plain values."""
 
     id: str
@@ -26,8 +26,7 @@ class ModelEntry:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pricing:
+class Pricing(Struct, frozen=True, kw_only=True):
     """USD per million tokens."""
 
     input: float = 0.0
@@ -46,8 +45,7 @@ class Pricing:
         return (read + usage.completion * self.output) / MILLION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
+class ModelCard(Struct, frozen=True, kw_only=True):
     """What is known about one model."""
 
     name: str
@@ -81,11 +79,32 @@ class Catalogue:
         self, models: Iterable[ModelEntry | ModelCard], providers: Iterable[ModelEntry] = ()
     ) -> None:
         """Read models; a provider that one of `providers` describes is that one's driver."""
-        known = {provider.id: provider for provider in providers}
-        cards = [m if isinstance(m, ModelCard) else read_card(m, known) for m in models]
+        self._providers = {provider.id: provider for provider in providers}
+        cards = [m if isinstance(m, ModelCard) else self.read(m) for m in models]
         self._by_name: dict[str, ModelCard] = {}
         for card in sorted(cards, key=lambda c: c.name):
             self._by_name.setdefault(card.name, card)
+
+    def read(self, entry: ModelEntry) -> ModelCard:
+        """Read a model that is none of these, with their providers; see `read_card`."""
+        return read_card(entry, self._providers)
+
+    def at_provider(self, provider: str, model: str, *, known: Iterable[str]) -> ModelCard:
+        """Return a card for a model that a provider knows by this name, and nobody else.
+
+        `known` are the ids of providers that need no entry.
+        Raises: EntryNotFound for a provider that there is not; EntryInvalid for its entry.
+        """
+        known = list(known)
+        if provider not in self._providers and provider not in known:
+            names = [*known, *self._providers]
+            raise EntryNotFound(
+                f"Provider not found: {provider}",
+                where="provider_id",
+                fix=f"use one of: {', '.join(nearest(provider, names) or names)}",
+            )
+        named = {"providers": [{"id": provider, "provider_model": model}]}
+        return self.read(ModelEntry(f"provider {provider}", {"name": model}, named))
 
     def all(self) -> list[ModelCard]:
         """Return every card, by name."""

@@ -5,13 +5,18 @@ the name goes to that server as it is. Without one, the model's own provider is 
 there is a key for it; else a server on this machine is looked for, and used once a person
 agreed. With nothing found the three ways to get a model are explained.
 
+A class is a wish, not a name: once a person agreed to a server of their own, an agent's
+class means a model there, and no key sends it elsewhere unless they say so.
+
 A key is sent only where the person pointed it: to the base URL they gave, or to the
 provider whose key it is. A model entry with an address of its own gets only the key that
 it names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import CLASS, Catalogue, ModelCard
@@ -33,8 +38,7 @@ THREE_WAYS = (
 ANY_KEY = ", ".join(facts.keys[0] for facts in PROVIDERS.values() if facts.keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What settings and the agent say about the model."""
 
     model: str = ""
@@ -55,8 +59,7 @@ class Wanted:
     """A discovered server that the person agreed to before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Chosen(Struct, frozen=True, kw_only=True):
     """The model to talk to."""
 
     card: ModelCard
@@ -66,6 +69,8 @@ class Chosen:
     """One line for the person."""
     discovered: bool = False
     """A person agreed to this server; remember `access.base_url` as `agreed_url`."""
+    left: bool = False
+    """A person gave up the server they had agreed to: forget `agreed_url`."""
 
 
 async def choose(
@@ -74,19 +79,23 @@ async def choose(
     client: Client,
     *,
     ask: Callable[[str], Awaitable[bool]] | None = None,
+    resolved: ModelCard | None = None,
 ) -> Chosen:
     """Choose the model; `ask` is given one question and says whether the person agrees.
 
+    `resolved` is what the app says that the name means, if it says something.
     Raises: InputInvalid when there is none, or the name fits nothing; its fix says what to do.
     """
     if wanted.base_url:
         return await _at_base_url(wanted, catalogue, client)
     name = wanted.model or wanted.agent_model
-    card = (catalogue.find(name) or _card_by_prefix(name)) if name else None
-    if card is not None:
-        chosen = _with_own_provider(wanted, card)
-        if chosen is not None:
-            return chosen
+    card = resolved
+    if card is None and name:
+        card = catalogue.find(name) or _card_by_prefix(name)
+    elsewhere = _with_own_provider(wanted, card) if card is not None else None
+    stays = resolved is None and _stays_local(wanted, catalogue)
+    if elsewhere is not None and not (stays and _is_cloud(elsewhere)):
+        return elsewhere
     servers = await find_servers(client, wanted.local_ports, timeout_s=wanted.discovery_timeout_s)
     for server in _agreed_first(servers, wanted.agreed_url):
         found = _served(server, wanted, card)
@@ -94,8 +103,54 @@ async def choose(
             continue
         if server.base_url != wanted.agreed_url and not await _agrees(ask, server, found):
             continue
-        return _local(server, found, catalogue, wanted)
+        return _local(server, found, catalogue, wanted, stays=elsewhere is not None)
+    if elsewhere is not None:
+        away = f"{wanted.agreed_url}, to which you agreed, has no model to use"
+        if ask is not None and await ask(f"{away}. Use {elsewhere.why} from now on?"):
+            return replace(elsewhere, left=True)
+        raise InputInvalid(
+            away,
+            where=name,
+            fix="start it, or name with --model one of its models, or "
+            f"{elsewhere.card.name} to use that",
+        )
     raise _nothing(wanted, catalogue, card, servers)
+
+
+async def choose_at(
+    wanted: Wanted, card: ModelCard, catalogue: Catalogue, client: Client
+) -> Chosen:
+    """Reach a model at the provider that its card names, and nowhere else.
+
+    A base URL that a person gave still goes before it.
+    Raises: InputInvalid when there is no key for the provider.
+    """
+    if wanted.base_url:
+        return await _at_base_url(wanted, catalogue, client)
+    chosen = _with_own_provider(wanted, card)
+    if chosen is None:
+        facts = PROVIDERS.get(card.provider)
+        keys = " or ".join(facts.keys) if facts else ""
+        raise InputInvalid(
+            f"there is no way to reach the provider `{card.provider}`",
+            where="provider_id",
+            fix=f"set {keys}" if keys else "give its entry `options: {base_url: …}`",
+        )
+    return chosen
+
+
+def _stays_local(wanted: Wanted, catalogue: Catalogue) -> bool:
+    """Whether what is wanted is only a class, of somebody who agreed to a server of their own."""
+    name = wanted.agent_model
+    named = not name.startswith(CLASS) and catalogue.by_name(name) is not None
+    is_class = not named and catalogue.find(name) is not None
+    return bool(wanted.agreed_url) and not wanted.model and is_class
+
+
+def _is_cloud(chosen: Chosen) -> bool:
+    """Whether it is at a service's own address, where nobody but a key sent it."""
+    access = chosen.access
+    return access is not None and any(access.base_url == f.url for f in PROVIDERS.values())
 
 
 def card_at_server(name: str, catalogue: Catalogue, served: ServedModel | None) -> ModelCard:
@@ -198,7 +253,7 @@ def _card_by_prefix(name: str) -> ModelCard | None:
             return ModelCard(
                 name=name,
                 title=name,
-                capabilities=("generate", "tool_use", "vision", "thinking"),
+                capabilities=("generate", "tool_use", "structured_output", "vision", "thinking"),
                 max_tokens=facts.window,
                 provider=id_,
                 provider_model=name,
@@ -227,9 +282,17 @@ async def _agrees(
     return ask is not None and await ask(question)
 
 
-def _local(server: ModelServer, model: ServedModel, catalogue: Catalogue, wanted: Wanted) -> Chosen:
+def _local(
+    server: ModelServer,
+    model: ServedModel,
+    catalogue: Catalogue,
+    wanted: Wanted,
+    *,
+    stays: bool,
+) -> Chosen:
     card = card_at_server(model.name, catalogue, model)
-    reason = "as asked" if wanted.model else f"there is no key for {wanted.agent_model or 'OpenAI'}"
+    why = f"there is no key for {wanted.agent_model}" if wanted.agent_model else "no model is named"
+    reason = "as asked" if wanted.model else "you agreed to it" if stays else why
     return Chosen(
         card=card,
         # The person's key is for OpenAI, not for whatever listens on this port.
@@ -250,8 +313,9 @@ def _nothing(
         return _which(many)
     if servers:
         only = servers[0]
+        why = f"there is no key for `{name}`" if name else "no model is named"
         return InputInvalid(
-            f"there is no key for `{name}`, and the local server at {only.base_url} was not chosen",
+            f"{why}, and the local server at {only.base_url} was not chosen",
             fix=f"give --base-url {only.base_url} to use it, or {ways}",
         )
     if name and card is None:

@@ -12,8 +12,10 @@ together are not sent again, and those that are still too long are cut into chun
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid, OutputInvalid
 from micro_agi.llm.catalogue import ModelCard
@@ -51,8 +53,7 @@ REFINEMENT = (
 Ask = Callable[[ModelRequest], Awaitable[Reply]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(Struct, frozen=True, kw_only=True):
     """How a text is shortened."""
 
     instruction: str = SUMMARY
@@ -63,8 +64,7 @@ class Manner:
     """How often the result is sent back to come closer to the size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Measure(Struct, frozen=True, kw_only=True):
     """What shortening a text would take."""
 
     content_chars: int

@@ -6,10 +6,10 @@ nobody waits for a server that is not there.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.providers.table import OPENAI_COMPATIBLE, PROVIDERS
@@ -23,8 +23,7 @@ MAX_LIST_BYTES = 4 << 20
 _WINDOW_KEYS = ("max_model_len", "context_length", "max_context_length", "context_window", "n_ctx")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedModel:
+class ServedModel(Struct, frozen=True, kw_only=True):
     """A model that a server offers."""
 
     name: str
@@ -32,8 +31,7 @@ class ServedModel:
     """Tokens, or 0 when the server does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelServer:
+class ModelServer(Struct, frozen=True, kw_only=True):
     """A server that answered."""
 
     base_url: str

@@ -5,12 +5,13 @@ the service answers in: what does not hold is an error, not a wrong neighbour in
 Source: spec/agent.md 6.8 (embed, status).
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid, LimitReached
 from micro_agi.llm.catalogue import ModelCard
@@ -29,16 +30,14 @@ STATUS_TIMEOUT_S = 10.0
 Health = Literal["healthy", "degraded", "unhealthy"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
+class Embedded(Struct, frozen=True, kw_only=True):
     """Vectors in the order of the texts."""
 
     vectors: list[list[float]]
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What may differ from one embedding to the next."""
 
     dimensions: int | None = None
@@ -49,8 +48,7 @@ class Asked:
     """After failures that waiting may help with; None as often as for other requests."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """Whether a model's service answers."""
 
     status: Health
@@ -62,12 +60,12 @@ class Status:
         return self.status == "healthy"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """Where a service is, for a request of JSON that is no step of a model."""
 
     base_url: str
-    headers: Headers = field(repr=False)
+    headers: Headers = dataclasses.field(repr=False)
     """With the key."""
     where: str
     """For errors."""

@@ -9,8 +9,9 @@ Source: spec/agent.md 6.2, 6.3. Difference: errors keep their type.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import Catalogue, ModelCard, ModelEntry
@@ -45,6 +46,10 @@ Allow: TypeAlias = Callable[[str, str], None]
 """Takes an action (`llm.generate`) and a model's name; raises PolicyDenied to refuse it."""
 
 
+Choose: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[ModelCard]]
+"""From the name of a model, and the context of whoever wants it, to its card."""
+
+
 def ignore(_: object) -> None:
     """Drop an event."""
 
@@ -53,16 +58,19 @@ def allow_all(_action: str, _model: str) -> None:
     """Refuse nothing: for the program itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LlmParts:
+class LlmParts(Struct, frozen=True, kw_only=True):
     """What a facade needs."""
 
     gateway: Gateway
     client: Client
-    choose: Callable[[str], Awaitable[ModelCard]]
+    choose: Choose
     """The model for a call that wants this one; a person may have named another for all."""
-    exact: Callable[[str], Awaitable[ModelCard]]
+    exact: Choose
     """This very model: another one's vectors mean something else."""
+    at_provider: Callable[[str, str], Awaitable[ModelCard]]
+    """From a provider's id and the name it knows a model by."""
+    beside: Callable[[Sequence[str], Mapping[str, Any]], Awaitable[ModelCard]]
+    """The model that decides between agents which want these."""
     catalogue: Callable[[], Catalogue]
     classes: Callable[[], Sequence[ModelEntry]]
     """Entries with `meta.type: llm.model.class`."""
@@ -70,22 +78,22 @@ class LlmParts:
     usage: Tracker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """A reply with the id of its usage record."""
 
     reply: Reply
     usage_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Llm:
+class Llm(Struct, frozen=True):
     """Models, on behalf of one actor. `rt.llm` is the program's own."""
 
     parts: LlmParts
     actor: str = NOBODY
     """Who is named in usage records."""
     allow: Allow = allow_all
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the app's resolver of models sees of who asks."""
 
     async def generate(
         self,
@@ -97,7 +105,7 @@ class Llm:
     ) -> Reply:
         """Return a model's reply to a text, a `Prompt` or a list of messages.
 
-        Options: `model` (required), `temperature`, `max_tokens`, `thinking_effort`,
+        Options: `model` (required), `provider_id`, `temperature`, `max_tokens`, `thinking_effort`,
         `tool_choice`, `top_p`, `stop_sequences`, `seed`, `timeout` in seconds, ….
         Raises: InputInvalid, ProviderRefused, ProviderUnavailable.
         """
@@ -109,7 +117,8 @@ class Llm:
     ) -> Answered:
         """Do what `generate` does, with options that were read already."""
         card = await self._card(wanted, "llm.generate")
-        reply = await self.parts.gateway.generate(_request(card, messages, wanted), on_event)
+        request = _request(card, messages, wanted)
+        reply = await self.parts.gateway.generate(request, on_event, retries=wanted.retries)
         return Answered(reply=reply, usage_id=await self._track(reply, wanted))
 
     async def structured_output(
@@ -130,7 +139,7 @@ class Llm:
         card = await self._card(wanted, "llm.structured_output")
 
         async def ask(request: ModelRequest) -> Reply:
-            reply = await self.parts.gateway.generate(request, ignore)
+            reply = await self.parts.gateway.generate(request, ignore, retries=wanted.retries)
             await self._track(reply, wanted)
             return reply
 
@@ -141,6 +150,7 @@ class Llm:
         texts: str | Sequence[str],
         *,
         model: str,
+        provider_id: str = "",
         dimensions: int | None = None,
         asked: Asked | None = None,
     ) -> Embedded:
@@ -152,7 +162,8 @@ class Llm:
         ProviderUnavailable.
         """
         listed = read_texts(texts)
-        card = await self._card(read_options({"model": model}), "llm.embed", exact=True)
+        wanted = read_options({"model": model, "provider_id": provider_id})
+        card = await self._card(wanted, "llm.embed", exact=True)
         asked = asked or Asked(dimensions=dimensions)
         found = await self.parts.gateway.embed(card, listed, asked)
         await self.parts.usage.track(
@@ -165,12 +176,13 @@ class Llm:
         )
         return found
 
-    async def status(self, *, model: str) -> Status:
+    async def status(self, *, model: str, provider_id: str = "") -> Status:
         """Say whether a model's service answers.
 
         Raises: InputInvalid when there is no such model.
         """
-        card = await self._card(read_options({"model": model}), "llm.status", exact=True)
+        wanted = read_options({"model": model, "provider_id": provider_id})
+        card = await self._card(wanted, "llm.status", exact=True)
         provider = self.parts.gateway.provider(card)
         if isinstance(provider, Checkable):
             return await provider.status(self.parts.client, card)
@@ -249,10 +261,14 @@ class Llm:
 
     async def _card(self, wanted: Wanted, action: str, *, exact: bool = False) -> ModelCard:
         """Choose the model and ask the policy about it, before anything is sent."""
-        named = self.parts.catalogue().find(wanted.model)
+        named = None if wanted.provider_id else self.parts.catalogue().find(wanted.model)
         self.allow(action, named.name if named else wanted.model)
-        choose = self.parts.exact if exact else self.parts.choose
-        card = await choose(wanted.model)
+        if wanted.provider_id:
+            self.allow("llm.provider", wanted.provider_id)
+            card = await self.parts.at_provider(wanted.provider_id, wanted.model)
+        else:
+            choose = self.parts.exact if exact else self.parts.choose
+            card = await choose(wanted.model, self.values)
         self.allow(action, card.name)
         return wanted.on(card)
 

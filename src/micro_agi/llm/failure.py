@@ -10,8 +10,9 @@ room: a 429 whose text says "maximum … tokens" stays a rate limit.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError, ProviderRefused, ProviderUnavailable
 
@@ -102,8 +103,7 @@ _FIXES: dict[ErrorType, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """What the service said, in detail."""
 
     type: ErrorType

@@ -14,8 +14,9 @@ Source: DESIGN 14 and 15.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 from micro_agi.messages import Message
 
@@ -45,8 +46,7 @@ class Encode(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Conversation:
+class _Conversation(Struct):
     """What is kept of one conversation; `hasher` has seen `head` and all fragments."""
 
     head: bytes = b""

@@ -8,8 +8,10 @@ Source: spec/agent.md 6.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.catalogue import ModelCard
@@ -27,21 +29,29 @@ SAMPLING: Mapping[str, str] = {
     "parallel_tool_calls": "parallel_tool_calls",
 }
 """Option → its name in a card's options."""
+MOST_RETRIES = 10
+_WAITS = (
+    *("backoff_ms", "initial_delay", "max_delay", "backoff_factor", "jitter"),
+    *("retry_kinds", "skip_kinds"),
+)
 KNOWN = (
-    *("model", "max_tokens", "temperature", "thinking_effort", "user", "timeout"),
-    *("tool_choice", "timestamp", "metadata"),
+    *("model", "provider_id", "max_tokens", "temperature", "thinking_effort", "user", "timeout"),
+    *("tool_choice", "retry", "timestamp", "metadata"),
     *SAMPLING,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What one call wants."""
 
     model: str
     options: ModelOptions
-    sampling: Mapping[str, Any]
+    provider_id: str = ""
+    """A provider that knows the model by exactly this name; "" for what entries say."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
+    retries: int | None = None
+    """Tries after the first; None is the setting's number."""
     at: float = 0.0
     """When the call counts as made, for its usage record; 0 is now."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -83,8 +93,10 @@ def read_options(given: Mapping[str, Any], *, tools: Sequence[ToolSpec] = ()) ->
             user=str(given.get("user") or ""),
             timeout_s=usual.timeout_s if timeout is None else timeout,
         ),
+        provider_id=_text(given, "provider_id"),
         sampling={SAMPLING[k]: v for k, v in given.items() if k in SAMPLING and v is not None},
         tools=tuple(tools),
+        retries=_retries(given.get("retry")),
         at=_number(given, "timestamp") or 0.0,
         metadata=as_object(given.get("metadata")),
     )
@@ -100,6 +112,36 @@ def _choice(value: Any, tools: Sequence[ToolSpec]) -> str:
         where="tool_choice",
         fix=f"use one of: {near}",
     )
+
+
+def _retries(retry: Any) -> int | None:
+    """Return how often to try again: `attempts` are those, `max_attempts` has the first as well.
+
+    The documents' other keys say how long to wait, which the gateway decides.
+    """
+    if retry is None:
+        return None
+    known = ("attempts", "max_attempts", *_WAITS)
+    wrong = [key for key in as_object(retry) if key not in known]
+    if not isinstance(retry, Mapping) or wrong:
+        raise InputInvalid(
+            f"`retry.{wrong[0]}` is no option" if wrong else "`retry` is no map",
+            where="options.retry",
+            fix="give { attempts = 2 }",
+        )
+    again, tries = _number(retry, "attempts"), _number(retry, "max_attempts")
+    if again is None and tries is not None:
+        again = max(0.0, tries - 1)
+    return None if again is None else min(MOST_RETRIES, int(again))
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputInvalid(f"`{name}` is no text", where=f"options.{name}", fix="give an id")
+    return value
 
 
 def _number(given: Mapping[str, Any], name: str) -> float | None:

@@ -4,9 +4,11 @@ A request is prepared first (`PreparedRequest`, with the exact bytes and their h
 sent afterwards, so that the journal can commit the intent in between.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from micro_agi.llm.catalogue import ModelCard
 from micro_agi.messages import (
@@ -28,8 +30,7 @@ ModelEvent: TypeAlias = TextDelta | ThinkingDelta | Warned
 OnEvent: TypeAlias = Callable[[ModelEvent], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(Struct, frozen=True, kw_only=True):
     """What may differ from request to request. None means the model's own default."""
 
     max_tokens: int | None = None
@@ -48,8 +49,7 @@ class ModelOptions:
     timeout_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
+class ModelRequest(Struct, frozen=True, kw_only=True):
     """One step's question to a model.
 
     `messages` and `tools` may be the caller's own growing list and tuple: nothing keeps
@@ -66,19 +66,18 @@ class ModelRequest:
     options: ModelOptions = ModelOptions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRequest:
     """The exact bytes of a request, not sent yet."""
 
     request: ModelRequest
     url: str
-    body: bytes = field(repr=False)
+    body: bytes = dataclasses.field(repr=False)
     hash: str
     """SHA-256 of `body`, hexadecimal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """A model's whole answer."""
 
     text: str
@@ -93,6 +92,8 @@ class Reply:
     request_hash: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """About this exchange: `request_id`, `response_id`, `estimated_usage`, `attempts`."""
+    problem: Mapping[str, Any] | None = None
+    """Why it is cut, when `finish_reason` is `cut`: an error as `MicroAgiError.as_dict`."""
     opaque: Mapping[str, Any] = field(default_factory=dict)
     """What the provider wants back (encrypted reasoning), for `Message.metadata`."""
 
@@ -107,8 +108,7 @@ class Reply:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderAccess:
+class ProviderAccess(Struct, frozen=True, kw_only=True):
     """Where a provider is and how to get in."""
 
     base_url: str

@@ -1,7 +1,8 @@
 """Ask a model for JSON of a certain shape, check it, and let the model repair it once.
 
 The schema goes into the system text, which every model understands, and into the request
-where the service can enforce it (`ModelOptions.schema`). What comes back is taken out of
+where the service can enforce it (`ModelOptions.schema`); a service that refuses the
+request then gets it once more without. What comes back is taken out of
 the fences and remarks that models put around JSON, and checked against the schema: an
 answer that does not fit goes back with every violation, once; then it is a typed error.
 
@@ -9,12 +10,15 @@ Source: issue 4.10. The reference trusts the service's enforcement (spec/agent.m
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
-from micro_agi.errors import InputInvalid, OutputInvalid
+from micro_agi.errors import InputInvalid, OutputInvalid, ProviderRefused
+from micro_agi.llm.catalogue import ModelCard
+from micro_agi.llm.failure import error_type
 from micro_agi.llm.request import ModelRequest, Reply
 from micro_agi.messages import message
 
@@ -34,8 +38,7 @@ CompileSchema: TypeAlias = Callable[[Mapping[str, Any]], Violations]
 Ask: TypeAlias = Callable[[ModelRequest], Awaitable[Reply]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structured:
+class Structured(Struct, frozen=True, kw_only=True):
     """A value that fits its schema."""
 
     value: Any
@@ -55,7 +58,14 @@ async def structured(
     asked = replace(
         request, system=system, options=replace(request.options, schema=schema), tools=()
     )
-    first = await ask(asked)
+    try:
+        first = await ask(asked)
+    except ProviderRefused as error:
+        # No service takes every schema. In words the model has it all the same.
+        if error_type(error) != "invalid_request" or not enforces(request.model):
+            raise
+        asked = replace(asked, options=replace(asked.options, schema=None))
+        first = await ask(asked)
     value, problems = check(first, violations)
     if not problems:
         return Structured(value=value, replies=(first,))
@@ -71,6 +81,11 @@ async def structured(
             fix="make the schema simpler, or use a more capable model",
         )
     return Structured(value=value, replies=(first, second))
+
+
+def enforces(card: ModelCard) -> bool:
+    """Whether a model's service can be told a schema."""
+    return "structured_output" in card.capabilities
 
 
 def check(reply: Reply, violations: Violations) -> tuple[Any, list[str]]:

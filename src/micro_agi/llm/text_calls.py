@@ -6,7 +6,7 @@ and sees all calls and results as text. One that has it may fall back to text al
 Source: spec/local-agent.md 7.1; DESIGN 9.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from micro_agi.llm.request import ModelEvent, ModelRequest, OnEvent, Reply
 from micro_agi.messages import TextDelta, ToolSpec

@@ -10,8 +10,9 @@ Source: spec/agent.md 6.13.
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from micro_agi.messages import Usage
 from micro_agi.store.database import Database
@@ -19,8 +20,7 @@ from micro_agi.store.database import Database
 NOBODY = "system"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageRecord:
+class UsageRecord(Struct, frozen=True, kw_only=True):
     """What one model call used."""
 
     model: str
@@ -34,8 +34,7 @@ class UsageRecord:
     """What the caller wants its own tracker to know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageTotal:
+class UsageTotal(Struct, frozen=True, kw_only=True):
     """What several calls to one model used."""
 
     model: str

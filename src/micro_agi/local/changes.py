@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.local.replace import Found, put, read_whole
 from micro_agi.local.workspace import Place
@@ -18,7 +19,7 @@ from micro_agi.security.context import CallContext
 from micro_agi.store.database import Database
 
 KEEP = 1000
-"""Changes that can be undone, of all workspaces of a home together."""
+"""Changes that can be undone, of all workspaces of a user together."""
 KEEP_BYTES = 256 << 20
 """Of their contents."""
 FORGET_EVERY = 50
@@ -28,8 +29,7 @@ Build = Callable[[bytes | None], bytes]
 """Makes the new content of the old one, None for a new file; raises what is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(Struct, frozen=True, kw_only=True):
     """A file that was changed."""
 
     before: bytes | None
@@ -88,7 +88,7 @@ class Changes:
             *(self._clock(), str(place.tree.root), "/".join(place.parts), context.tool),
             *(hash_of(before.data if before else None), hash_of(new)),
             *(before.mode if before else 0, 0, context.agent, context.session),
-            *(context.turn, context.call_id, "intended"),
+            *(context.turn, context.call_id, "intended", context.user),
         )
 
         def record(db: sqlite3.Connection) -> int:
@@ -99,13 +99,13 @@ class Changes:
                 )
             number = db.execute(
                 "INSERT INTO workspace_changes(at, root, path, tool, before, after, mode, made, "
-                "agent, session, turn, call_id, state) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "agent, session, turn, call_id, state, user) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             ).lastrowid
             assert number is not None, "an insert has a row"
             if number % FORGET_EVERY == 0:
-                _forget(db, self._keep)
+                _forget(db, self._keep, context.user)
             return number
 
         return await self._database.write(record, durable=True)
@@ -121,18 +121,19 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _forget(db: sqlite3.Connection, keep: int) -> None:
-    """Drop the oldest changes beyond what is kept, and the contents that nothing names."""
+def _forget(db: sqlite3.Connection, keep: int, user: str) -> None:
+    """Drop a user's oldest changes beyond what is kept, and the contents that nothing names."""
     rows = db.execute(
         "SELECT c.id, coalesce(b.size, 0) + coalesce(a.size, 0) FROM workspace_changes c "
         "LEFT JOIN workspace_contents b ON b.hash = c.before "
-        "LEFT JOIN workspace_contents a ON a.hash = c.after ORDER BY c.id DESC"
+        "LEFT JOIN workspace_contents a ON a.hash = c.after WHERE c.user = ? ORDER BY c.id DESC",
+        (user,),
     ).fetchall()
     total = 0
     for position, (number, size) in enumerate(rows):
         total += size
         if position and (position >= keep or total > KEEP_BYTES):
-            db.execute("DELETE FROM workspace_changes WHERE id <= ?", (number,))
+            db.execute("DELETE FROM workspace_changes WHERE id <= ? AND user = ?", (number, user))
             break
     db.execute(
         "DELETE FROM workspace_contents WHERE hash NOT IN "

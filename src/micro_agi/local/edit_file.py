@@ -10,7 +10,7 @@ from typing import Any
 from micro_agi.errors import ToolFailed
 from micro_agi.local.changes import Changes
 from micro_agi.local.text import Text, decode
-from micro_agi.local.tool import WRITE, Arguments, LocalTool, parse
+from micro_agi.local.tool import Arguments, LocalTool, parse, require
 from micro_agi.local.workspace import Place, Workspace
 from micro_agi.local.write_file import described, require_hash
 from micro_agi.security.context import CallContext
@@ -35,12 +35,12 @@ def edit_file(workspace: Workspace, changes: Changes) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, EditFile, TOOL)
-        return [Need(action=WRITE, resource=workspace.file_place(wanted.path).shown)]
+        return workspace.to_write(workspace.file_place(wanted.path))
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, EditFile, TOOL)
         place = workspace.file_place(wanted.path)
-        context.require(WRITE, place.shown)
+        require(workspace.to_write(place), context)
         replaced = 0
 
         def build(before: bytes | None) -> bytes:

@@ -3,6 +3,8 @@
 A host that no policy answers about is asked for before the call starts. Each hop of a
 redirect needs an allow for its own URL, and its address must be public unless a person
 allowed it: what was allowed was one host, not where it leads to. Reading stops at the cap.
+With `save_as` the content becomes a file of the workspace, as it came and whole, or nothing
+does; it can be undone as every change by a file tool.
 Source: spec/local-agent.md 2.5, 7.9.
 """
 
@@ -20,9 +22,13 @@ from micro_agi.errors import (
     PolicyDenied,
     ToolFailed,
 )
+from micro_agi.local.changes import Changes
 from micro_agi.local.charset import decoded
 from micro_agi.local.readers.start import command, options
-from micro_agi.local.tool import Arguments, LocalTool, parse
+from micro_agi.local.replace import MAX_BYTES
+from micro_agi.local.tool import Arguments, LocalTool, parse, require
+from micro_agi.local.workspace import Place, Workspace
+from micro_agi.local.write_file import facts_of
 from micro_agi.net.addresses import is_private
 from micro_agi.net.client import Client, Request, Streamed, header
 from micro_agi.security.context import CallContext
@@ -35,6 +41,8 @@ PRIVATE = "http_client.private_ip"
 TIMEOUT_S = 30.0
 CAP_BYTES = 1_000_000
 MOST_BYTES = 5_000_000
+SAVED_BYTES = MAX_BYTES
+"""Of a file: what undo can bring back."""
 READABLE_S = 10.0
 """For making a page readable; then it is given as it came."""
 SHOWN_OF_ERROR = 500
@@ -52,17 +60,26 @@ class Fetch(Arguments, frozen=True):
     url: str
     raw: bool = False
     max_bytes: int = CAP_BYTES
+    save_as: str = ""
 
 
-def fetch(client: Client, *, readable_s: float = READABLE_S) -> LocalTool:
+def fetch(
+    client: Client, workspace: Workspace, changes: Changes, *, readable_s: float = READABLE_S
+) -> LocalTool:
     """Return the tool; `readable_s` bounds how long a page may take to be made readable."""
 
     def needs(value: Any, context: CallContext) -> Sequence[Need]:
-        url = _address(parse(value, Fetch, TOOL).url)
+        wanted = parse(value, Fetch, TOOL)
+        url = _address(wanted.url)
+        file = _file(wanted)
+        written = workspace.to_write(file, f"what is at {url}") if file is not None else []
         # A policy about this very address answers; a person is asked about its host.
         if context.evaluate(REQUEST, url).answer != "undefined":
-            return []
-        return [Need(action=REQUEST, resource=_host_of(url))]
+            return written
+        return [Need(action=REQUEST, resource=_host_of(url)), *written]
+
+    def _file(wanted: Fetch) -> Place | None:
+        return workspace.file_place(wanted.save_as) if wanted.save_as else None
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, Fetch, TOOL)
@@ -72,7 +89,12 @@ def fetch(client: Client, *, readable_s: float = READABLE_S) -> LocalTool:
             )
         if context.trial is not None:
             raise PolicyDenied("nothing is fetched in a trial", where=TOOL)
-        answer, body, whole = await _fetched(client, wanted, context)
+        file = _file(wanted)
+        if file is not None:
+            require(workspace.to_write(file), context)
+            answer, body, whole = await _fetched(client, wanted, SAVED_BYTES, context)
+            return await _saved(answer, body, file, changes, context, whole=whole)
+        answer, body, whole = await _fetched(client, wanted, wanted.max_bytes, context)
         return await _answer(answer, body, whole=whole, readable_s=0 if wanted.raw else readable_s)
 
     return LocalTool(run=run, needs=needs)
@@ -112,7 +134,7 @@ def _host_of(url: str) -> str:
 
 
 async def _fetched(
-    client: Client, wanted: Fetch, context: CallContext
+    client: Client, wanted: Fetch, max_bytes: int, context: CallContext
 ) -> tuple[Streamed, bytes, bool]:
     """Return the response, its body up to the cap, and whether that was all of it."""
     url = _address(wanted.url)
@@ -145,7 +167,7 @@ async def _fetched(
     )
     try:
         async with asyncio.timeout(TIMEOUT_S), client.stream(request) as answer:
-            body, whole = await _read(answer, wanted.max_bytes)
+            body, whole = await _read(answer, max_bytes)
     except TimeoutError as error:
         raise _failed(f"no complete answer within {TIMEOUT_S:g} s", url) from error
     except ConnectionError as error:
@@ -163,23 +185,61 @@ async def _read(answer: Streamed, max_bytes: int) -> tuple[bytes, bool]:
     return bytes(body), True
 
 
-async def _answer(
-    answer: Streamed, body: bytes, *, whole: bool, readable_s: float
+async def _saved(
+    answer: Streamed,
+    body: bytes,
+    file: Place,
+    changes: Changes,
+    context: CallContext,
+    *,
+    whole: bool,
 ) -> dict[str, Any]:
+    """Make a file of an answer.
+
+    Raises: ToolFailed for an answer that is none, or is not whole; what `Changes.change` raises.
+    """
+    facts = _facts(answer, body)
+    if not whole:
+        raise ToolFailed(
+            f"it has more than {SAVED_BYTES >> 20} MiB, so nothing was saved",
+            where=answer.url,
+            fix="get it with the shell: curl, with its host in `hosts`",
+        )
+    changed = await changes.change(file, lambda _: body, context)
+    replaced = {"replaced": True} if changed.id is not None and changed.before is not None else {}
+    return {**facts, **facts_of(changed, file), **replaced}
+
+
+def _facts(answer: Streamed, body: bytes) -> dict[str, Any]:
+    """Return what is said of every answer.
+
+    Raises: ToolFailed for a status that is not of success.
+    """
     content_type = header(answer.headers, "Content-Type")
-    kind = content_type.partition(";")[0].strip().lower()
     if not 200 <= answer.status < 300:
         said = decoded(body[:SHOWN_OF_ERROR], content_type, html=False)[0]
         raise _failed(f"HTTP {answer.status}: {' '.join(said.split())}", answer.url)
-    facts: dict[str, Any] = {
+    return {
         "url": answer.url,
         "status": answer.status,
-        "content_type": kind or "unknown",
+        "content_type": content_type.partition(";")[0].strip().lower() or "unknown",
         "bytes": len(body),
     }
+
+
+async def _answer(
+    answer: Streamed, body: bytes, *, whole: bool, readable_s: float
+) -> dict[str, Any]:
+    facts = _facts(answer, body)
+    content_type = header(answer.headers, "Content-Type")
+    kind = content_type.partition(";")[0].strip().lower()
     notes = [] if whole else [f"only the first {len(body)} bytes were read: `max_bytes`"]
     if not _is_text(kind, body):
-        return {**facts, "text": "", "notes": [*notes, f"binary content, not shown: {kind}"]}
+        return {
+            **facts,
+            "text": "",
+            "notes": [*notes, f"binary content, not shown: {kind}; `save_as` makes a file of it"],
+        }
     html = kind in HTML or (not kind and body.lstrip()[:15].lower().startswith(b"<!doctype html"))
     text, encoding = decoded(body, content_type, html=html)
     if html and readable_s:

@@ -5,7 +5,8 @@ Only `app` builds this. A new tool is a file here that makes a `LocalTool`, a li
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.local.changes import Changes
 from micro_agi.local.data.view import data_view
@@ -20,7 +21,7 @@ from micro_agi.local.read_file import read_file
 from micro_agi.local.search_files import search_files
 from micro_agi.local.shell import shell
 from micro_agi.local.tool import LocalTool
-from micro_agi.local.workspace import Workspace
+from micro_agi.local.workspaces import Workspaces
 from micro_agi.local.write_file import write_file
 from micro_agi.memory.memory import Memory
 from micro_agi.net.client import Client
@@ -28,11 +29,10 @@ from micro_agi.registry.registry import Registry
 from micro_agi.store.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalParts:
+class LocalParts(Struct, frozen=True, kw_only=True):
     """What the tools work with."""
 
-    workspace: Workspace
+    workspaces: Workspaces
     database: Database
     registry: Registry
     memory: Memory
@@ -47,19 +47,20 @@ class LocalParts:
 def local_tools(parts: LocalParts) -> dict[str, LocalTool]:
     """Return every tool by its target: `local.read_file` and so on."""
     changes = Changes(parts.database, clock=parts.clock)
+    each = parts.workspaces.tool
     return {
-        "local.list_files": list_files(parts.workspace),
-        "local.read_file": read_file(parts.workspace),
-        "local.data_view": data_view(parts.workspace),
-        "local.fetch": fetch(parts.client),
+        "local.list_files": each(list_files),
+        "local.read_file": each(read_file),
+        "local.data_view": each(data_view),
+        "local.fetch": each(lambda w: fetch(parts.client, w, changes)),
         "local.memory": memory_tool(parts.memory),
         "local.recall": recall_tool(parts.memory),
         "local.project": project_tool(parts.database, clock=parts.clock),
         "local.project_prompt": project_prompt(parts.database),
-        "local.search_files": search_files(parts.workspace),
-        "local.write_file": write_file(parts.workspace, changes),
-        "local.shell": shell(parts.workspace, parts.registry),
-        "local.pyexe": pyexe(parts.workspace, parts.sessions, parts.shown),
-        "local.promote_skill": promote_skill(parts.workspace, parts.gate),
-        "local.edit_file": edit_file(parts.workspace, changes),
+        "local.search_files": each(search_files),
+        "local.write_file": each(lambda w: write_file(w, changes)),
+        "local.shell": each(lambda w: shell(w, parts.registry, parts.client)),
+        "local.pyexe": each(lambda w: pyexe(w, parts.sessions, parts.shown)),
+        "local.promote_skill": each(lambda w: promote_skill(w, parts.gate)),
+        "local.edit_file": each(lambda w: edit_file(w, changes)),
     }

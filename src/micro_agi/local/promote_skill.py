@@ -11,10 +11,10 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.local.text import decode
@@ -39,8 +39,7 @@ class Promote(Arguments, frozen=True):
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Door(Struct, frozen=True, kw_only=True):
     """The gate, as this tool knows it: both take a draft in the form of `create_tool`."""
 
     check: Callable[[Mapping[str, Any]], Any]
@@ -49,8 +48,7 @@ class Door:
     """Takes it through all steps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """What is to become a tool."""
 
     draft: Mapping[str, Any]

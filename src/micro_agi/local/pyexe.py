@@ -9,13 +9,14 @@ Source: spec/local-agent.md 7.4; DESIGN 7; decision 0047.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
 from micro_agi.local.provenance import tenant_of
-from micro_agi.local.tool import Arguments, LocalTool, parse
+from micro_agi.local.tool import Arguments, LocalTool, new_places, parse
 from micro_agi.local.workspace import Workspace
 from micro_agi.sandbox.failure import LuaFacts, limit_reached, tool_failed
 from micro_agi.sandbox.python_session import Cell, PythonSession, SessionLimits
@@ -44,8 +45,7 @@ class Pyexe(Arguments, frozen=True):
     timeout_s: float = DEFAULT_S
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """The session of one conversation with one agent."""
 
     session: PythonSession | None = None
@@ -57,8 +57,7 @@ class Held:
 class Sessions:
     """All Python sessions of a runtime; the least recently used makes room for a new one."""
 
-    def __init__(self, workspace: Path, *, limits: SessionLimits | None = None) -> None:
-        self._workspace = workspace
+    def __init__(self, *, limits: SessionLimits | None = None) -> None:
         self._limits = limits
         self._held: dict[tuple[str, ...], Held] = {}
 
@@ -73,7 +72,7 @@ class Sessions:
         self._held[key] = held
         return held
 
-    async def ready(self, held: Held) -> tuple[PythonSession, str]:
+    async def ready(self, held: Held, workspace: Path) -> tuple[PythonSession, str]:
         """Return a session that takes cells, and what is new about it, or "".
 
         Raises: SandboxUnavailable where the kernel cannot confine it.
@@ -81,7 +80,7 @@ class Sessions:
         if held.session is not None and held.session.alive:
             return held.session, ""
         await self._make_room()
-        held.session = await PythonSession.start(self._workspace, self._limits)
+        held.session = await PythonSession.start(workspace, self._limits)
         why, held.lost = held.lost, ""
         return held.session, f"a new session: {why}" if why else "a new session"
 
@@ -139,7 +138,7 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
                 if not wanted.code.strip():
                     held.lost = ""
                     return "the session is new, and empty"
-            session, news = await sessions.ready(held)
+            session, news = await sessions.ready(held, workspace.root)
             try:
                 cell = await session.run(wanted.code, wall_s=wanted.timeout_s)
             finally:
@@ -148,6 +147,8 @@ def pyexe(workspace: Workspace, sessions: Sessions, shown: Shown) -> LocalTool:
         failed = bool(cell.failure) or cell.interrupted or bool(cell.ended)
         # Of a cell that worked, the whole result is shortened where all results are.
         printed = await shown(cell.output, context) if failed else ""
+        if failed and cell.made:
+            printed = f"{printed}\n{new_places(cell.made)}".lstrip()
         return _told(cell, news, wanted, printed)
 
     return LocalTool(run=run, needs=needs)
@@ -170,6 +171,8 @@ def _told(cell: Cell, news: str, wanted: Pyexe, printed: str) -> str:
     parts += [f"(saved {name})" for name in cell.figures]
     if cell.exited:
         parts.append(f"({cell.ended}: the next call starts a new session, without variables)")
+    if cell.made:
+        parts.append(new_places(cell.made))
     if not (cell.output or cell.value is not None or cell.figures or cell.exited):
         parts.append("(no output)")
     return "\n".join(parts)

@@ -8,8 +8,9 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.local.text import LOOK_AT, binary, decode, encoding_of, is_binary
@@ -35,8 +36,7 @@ class ReadFile(Arguments, frozen=True):
     end_line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class Slice(Struct, frozen=True, kw_only=True):
     """Lines of a file."""
 
     lines: tuple[str, ...]

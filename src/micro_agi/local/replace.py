@@ -9,7 +9,8 @@ import errno
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, ToolFailed
 from micro_agi.local.beneath import Beneath, refused
@@ -20,8 +21,7 @@ NEW_MODE = 0o666
 """Before the process's umask."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A file as it was when it was read."""
 
     data: bytes

@@ -8,11 +8,25 @@ Source: spec/local-agent.md 7.3; DESIGN 6; decision 0039.
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from micro_agi.errors import ArgumentsInvalid, ToolFailed
-from micro_agi.local.tool import Arguments, LocalTool, parse
+from micro_agi.local.beneath import parts_of
+from micro_agi.local.shell_network import dialler, hosts_of, network_needs
+from micro_agi.local.tool import (
+    PROGRAMS,
+    RUNS_OUTSIDE,
+    Arguments,
+    LocalTool,
+    new_places,
+    parse,
+    require,
+)
 from micro_agi.local.workspace import CURRENT, Place, Workspace
+from micro_agi.net.client import Client
 from micro_agi.registry.registry import Registry
 from micro_agi.sandbox.shell import ShellLimits, ShellResult, run_shell
 from micro_agi.security.context import CallContext
@@ -21,18 +35,37 @@ from micro_agi.security.need import Need
 TOOL = "local:shell"
 DEFAULT_S = 60.0
 MOST_S = 600.0
+GIT = ".git"
+READ_ONLY = (
+    "(repositories, environments and settings of editors are read-only here, unless `changes`"
+    " names them and a person agrees)"
+)
 
 
 class Shell(Arguments, frozen=True):
     command: str
     directory: str = "."
     timeout_s: float = DEFAULT_S
+    changes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
-def shell(workspace: Workspace, registry: Registry) -> LocalTool:
-    """Return the tool."""
+class Checked(Struct, frozen=True, kw_only=True):
+    """What a call asks for."""
 
-    def checked(value: Any) -> tuple[Shell, Place, list[Need]]:
+    wanted: Shell
+    place: Place
+    needs: list[Need]
+    may_change: frozenset[str]
+    """Places whose programs run outside later, below the workspace."""
+    hosts: tuple[str, ...]
+    """What it may reach, as `host:port`."""
+
+
+def shell(workspace: Workspace, registry: Registry, client: Client) -> LocalTool:
+    """Return the tool; `client` connects to what was granted."""
+
+    def checked(value: Any) -> Checked:
         wanted = parse(value, Shell, TOOL)
         if not wanted.command.strip():
             raise ArgumentsInvalid("`command` is empty", where=TOOL, fix="say what to run")
@@ -49,29 +82,63 @@ def shell(workspace: Workspace, registry: Registry) -> LocalTool:
         from micro_agi.local.shell_needs import needs_of
 
         directory = str(workspace.root.joinpath(*place.parts))
-        return (
-            wanted,
-            place,
-            needs_of(wanted.command, directory, str(workspace.root), registry),
+        needs, git = needs_of(wanted.command, directory, str(workspace.root), registry)
+        may_change = {_changed(path) for path in wanted.changes}
+        if git:
+            may_change.add(_repository(place.parts, workspace.root))
+        hosts = hosts_of(wanted.hosts, TOOL)
+        programs = [
+            Need(action=PROGRAMS, resource=path, reason=f"{RUNS_OUTSIDE}; for: {wanted.command}")
+            for path in sorted(may_change)
+        ]
+        return Checked(
+            wanted=wanted,
+            place=place,
+            needs=[*needs, *programs, *network_needs(hosts, wanted.command)],
+            may_change=frozenset(may_change),
+            hosts=hosts,
         )
 
     def needs(value: Any, _: CallContext) -> list[Need]:
-        return checked(value)[2]
+        return checked(value).needs
 
     async def run(value: Any, context: CallContext) -> str:
-        wanted, place, needed = checked(value)
-        for need in needed:
-            context.require(need.action, need.resource)
+        found = checked(value)
+        wanted, place = found.wanted, found.place
+        require(found.needs, context)
         _require_directory(workspace, place)
         result = await run_shell(
             wanted.command,
             workspace=workspace.root,
             directory="/".join(place.parts),
             limits=ShellLimits(wall_s=wanted.timeout_s),
+            may_change=found.may_change,
+            dial=dialler(found.hosts, client, context),
         )
         return _shown(result, wanted)
 
     return LocalTool(run=run, needs=needs)
+
+
+def _changed(path: str) -> str:
+    """Return a place that a command may change, as the room knows it.
+
+    Raises: PathRefused; ArgumentsInvalid for the workspace itself.
+    """
+    parts = parts_of(path)
+    if not parts:
+        raise ArgumentsInvalid(
+            "`changes` names the workspace itself", where=TOOL, fix="name .git, or .venv"
+        )
+    return "/".join(parts)
+
+
+def _repository(parts: tuple[str, ...], root: Path) -> str:
+    """Return the repository that git finds from a directory, or the one it would make there."""
+    for depth in range(len(parts), -1, -1):
+        if os.path.lexists(root.joinpath(*parts[:depth], GIT)):
+            return "/".join((*parts[:depth], GIT))
+    return "/".join((*parts, GIT))
 
 
 def _require_directory(workspace: Workspace, place: Place) -> None:
@@ -93,6 +160,12 @@ def _shown(result: ShellResult, wanted: Shell) -> str:
         parts.append("errors:\n" + result.errors.rstrip("\n"))
     if not result.output and not result.errors:
         parts.append("(it wrote nothing)")
+    if result.refused:
+        parts.append("(could not connect to " + "; ".join(result.refused) + ")")
+    if result.made:
+        parts.append(new_places(result.made))
+    elif result.exit_code and "Read-only file system" in result.errors:
+        parts.append(READ_ONLY)
     return "\n".join(parts)
 
 

@@ -10,7 +10,8 @@ Source: spec/local-agent.md 3.3 (what was missed and what was refused for nothin
 import fnmatch
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.local.credentials import credential_like
 from micro_agi.local.shell_command import GAP, HOME, Simple, Word
@@ -38,8 +39,7 @@ DOWNLOADS = frozenset({"curl", "wget", "fetch", "aria2c", "nc", "ncat", "netcat"
 INTERPRETERS = SHELLS | {"python", "python3", "perl", "ruby", "node", "php", "lua", "source", "."}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """What checks have to know of where commands run."""
 
     workspace: str

@@ -4,15 +4,15 @@ What is only known when it runs (a variable, the output of a command) stays in a
 """
 
 import posixpath
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 HOME = "/tmp/home"  # noqa: S108 - what the room has
 GAP = "\ufffc"
 """Stands in a word for what is only known when it runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word of a command, quotes removed."""
 
     text: str
@@ -26,16 +26,14 @@ class Word:
         return GAP not in self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redirect:
+class Redirect(Struct, frozen=True, kw_only=True):
     """A redirection to or from a file."""
 
     writes: bool
     target: Word
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simple:
+class Simple(Struct, frozen=True, kw_only=True):
     """One command: what a shell executes as one."""
 
     text: str
@@ -70,8 +68,7 @@ class Simple:
         return posixpath.normpath(posixpath.join(self.directory, word.text))
 
 
-@dataclass(slots=True)
-class Parsed:
+class Parsed(Struct):
     """Everything a command text would run."""
 
     commands: list[Simple] = field(default_factory=list)

@@ -11,14 +11,19 @@ CONFIRM = "shell.confirm"
 """What one needs that they leave to a person."""
 
 
-def needs_of(command: str, directory: str, workspace: str, registry: Registry) -> list[Need]:
+def needs_of(
+    command: str, directory: str, workspace: str, registry: Registry
+) -> tuple[list[Need], bool]:
     """Return what has to be allowed before a command may run in `directory`.
 
+    The second is whether git is asked to do more than look.
     Raises: PolicyDenied for what a rule denies; EntryInvalid for a rule that cannot be read.
     """
     found = registry.snapshot().find({"meta.type": RULE_TYPE})
     rules = rules_of(found, registry.is_operators)
-    return _needs(command, Judge(rules, workspace).judge(command, directory))
+    judgment = Judge(rules, workspace).judge(command, directory)
+    git = any(a.program == "git" and a.effect != "allow" for a in judgment.answers)
+    return _needs(command, judgment), git
 
 
 def _needs(command: str, judgment: Judgment) -> list[Need]:

@@ -6,8 +6,9 @@ answered by itself: deny beats ask beats allow, and what no rule answers is aske
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Literal, cast
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.local.shell_checks import CHECKS, Room
@@ -23,8 +24,7 @@ SYSTEM_PLACES = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/sbin/", "/usr/sbin/"
 HARMLESS_VARIABLES = frozenset({"LC_ALL", "LANG", "LC_CTYPE", "TZ", "COLUMNS", "NO_COLOR", "TERM"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """One rule: every part that it has must match."""
 
     id: str
@@ -59,20 +59,20 @@ class Rule:
         return self.effect != "allow" or ours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What the rules say about one command."""
 
     text: str
     """The command as it is written."""
     effect: Effect
+    program: str = ""
+    """Its name; "" when only running it will tell."""
     rule: str = ""
     """Id of the rule, or "" when none answered."""
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgment:
+class Judgment(Struct, frozen=True, kw_only=True):
     """What the rules say about a whole command text."""
 
     answers: tuple[Answer, ...]
@@ -124,8 +124,7 @@ def _invalid(entry: Entry, key: str, what: str, fix: str) -> EntryInvalid:
     return EntryInvalid(f"a rule of the shell: {what}", where=f"{entry.id} at data.{key}", fix=fix)
 
 
-@dataclass(slots=True)
-class Judge:
+class Judge(Struct):
     """Answers for command texts, by one set of rules, in one workspace."""
 
     rules: tuple[Rule, ...]
@@ -197,7 +196,9 @@ def _only_wraps(simple: Simple) -> bool:
 
 
 def _said(simple: Simple, effect: Effect, why: tuple[str, str]) -> Answer:
-    return Answer(text=simple.text, effect=effect, rule=why[0], reason=why[1])
+    return Answer(
+        text=simple.text, effect=effect, program=simple.program, rule=why[0], reason=why[1]
+    )
 
 
 def _distinct(answers: Iterable[Answer]) -> tuple[Answer, ...]:

@@ -4,7 +4,9 @@ Each gives the commands inside. What cannot be seen through says so, and is then
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.local.shell_command import GAP, Parsed, Simple, Word
 from micro_agi.local.shell_parse import MOST_NESTED, parse_command
@@ -36,8 +38,7 @@ BEFORE = {"timeout": 1}
 FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(Struct, frozen=True):
     """What a command runs besides itself."""
 
     commands: tuple[Simple, ...] = ()

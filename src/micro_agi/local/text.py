@@ -5,8 +5,9 @@ and are found out here. What holds NUL bytes and is no UTF-16 is binary, and no 
 """
 
 import codecs
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from micro_agi.errors import ToolFailed
 
@@ -28,8 +29,7 @@ KINDS = (
 Newline = Literal["\n", "\r\n", "mixed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Struct, frozen=True, kw_only=True):
     """What a file says, and how it says it."""
 
     text: str

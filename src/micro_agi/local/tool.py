@@ -6,10 +6,10 @@ it runs; so the tools themselves ask nobody.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import ArgumentsInvalid
 from micro_agi.security.context import CallContext
@@ -19,14 +19,16 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 READ = "workspace.read"
 WRITE = "workspace.write"
+PROGRAMS = "workspace.programs"
+"""Changing what a person's own tools run later, outside of every sandbox."""
+RUNS_OUTSIDE = "what is in there runs later as you, outside of the sandbox"
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a tool's arguments; its fields are the properties of the entry's schema."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalTool:
+class LocalTool(Struct, frozen=True, kw_only=True):
     """One tool, ready to be registered as `local.<name>`."""
 
     run: Callable[[Any, CallContext], Awaitable[Any]]
@@ -49,3 +51,20 @@ def parse(arguments: Any, wanted: type[T], tool: str) -> T:
             where=tool,
             fix="send what its input schema describes",
         ) from error
+
+
+def require(needs: Sequence[Need], context: CallContext) -> None:
+    """Return quietly if the call in flight may do all of this.
+
+    Raises: PolicyDenied for the first that it may not.
+    """
+    for need in needs:
+        context.require(need.action, need.resource)
+
+
+def new_places(made: Sequence[str]) -> str:
+    """Return what to say of places that appeared while guest code ran."""
+    return (
+        f"(new: {', '.join(made)}; what is in there may run later, outside of the sandbox:"
+        " tell the person to look at it first)"
+    )

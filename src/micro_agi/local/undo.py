@@ -7,9 +7,10 @@ died before it touched the file is passed over.
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryNotFound, InputInvalid, ToolFailed
 from micro_agi.local.beneath import Beneath
@@ -20,8 +21,7 @@ from micro_agi.local.text import decode
 from micro_agi.store.database import Database
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """One change as it was remembered."""
 
     id: int
@@ -42,8 +42,7 @@ class Record:
         return "changed" if self.before else "made"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undone:
+class Undone(Struct, frozen=True, kw_only=True):
     """A change that was taken back."""
 
     path: str
@@ -53,23 +52,24 @@ class Undone:
 
 
 class Undo:
-    """Takes back changes that one home remembers."""
+    """Takes back changes that one home remembers, of one user; "" is work without a user."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, user: str = "") -> None:
         self._database = database
+        self._user = user
 
     async def changes(self, *, root: Path | None = None, limit: int = 20) -> list[Record]:
         """Return what can be taken back, newest first; of all workspaces, or of one."""
-        where, values = ("root = ? AND", [str(root)]) if root else ("", [])
+        where, values = ("root = ? AND", (str(root),)) if root else ("", ())
         rows = await self._database.read(
             lambda db: db.execute(
                 "SELECT id, at, root, path, tool, before, after, mode, made, session, state "  # noqa: S608
-                f"FROM workspace_changes WHERE {where} state <> 'undone' "
+                f"FROM workspace_changes WHERE {where} user = ? AND state <> 'undone' "
                 "ORDER BY id DESC LIMIT ?",
-                (*values, limit),
+                (*values, self._user, limit),
             ).fetchall()
         )
-        fields = Record.__dataclass_fields__
+        fields = Record.__struct_fields__
         return [Record(**dict(zip(fields, row, strict=True))) for row in rows]
 
     async def undo(self, count: int = 1, *, root: Path | None = None) -> list[Undone]:

@@ -11,8 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from micro_agi.errors import ArgumentsInvalid, PathRefused
 from micro_agi.local.beneath import Beneath
@@ -36,8 +37,7 @@ MOST_IN_ONE = 50_000
 Kind = Literal["file", "directory", "link", "other"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One entry below the place that is walked."""
 
     parts: tuple[str, ...]
@@ -48,8 +48,7 @@ class Item:
     """It looks like a credential: no tool opens it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What a walk looks for."""
 
     depth: int = 0
@@ -62,8 +61,7 @@ class Wanted:
     """Leave out everything up to and including this one."""
 
 
-@dataclass(slots=True)
-class Walk:
+class Walk(Struct):
     """Goes through a tree; `stopped` says why it ended early, if it did."""
 
     place: Place
@@ -173,8 +171,7 @@ def glob_matcher(glob: str, tool: str) -> Callable[[str], bool] | None:
     return spec.match_file
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(Struct, frozen=True):
     """One `.gitignore`."""
 
     depth: int

@@ -12,13 +12,17 @@ Source: spec/local-agent.md 7.5; decision 0038.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, InputInvalid, PathRefused, ToolFailed
 from micro_agi.local.beneath import Beneath, parts_of, refused
 from micro_agi.local.credentials import credential_like, in_version_control
 from micro_agi.local.replace import require_ordinary
+from micro_agi.local.tool import PROGRAMS, RUNS_OUTSIDE, WRITE
+from micro_agi.sandbox.run_later import ENVIRONMENT_MARK, place_of
+from micro_agi.security.need import Need
 from micro_agi.values import nearest
 
 CURRENT = "@current"
@@ -29,8 +33,7 @@ NEAR = 2000
 """Names looked at to find the nearest one to a misspelt name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A path that was checked as text: where it begins, and its names below."""
 
     tree: Beneath
@@ -69,7 +72,7 @@ class Workspace:
         self._private = tuple(Path(os.path.realpath(p)) for p in private)
         for own in self._private:
             if own.is_relative_to(self.root):
-                raise _holds_state(self.root, own)
+                raise holds_state(self.root, own)
         self._tree = Beneath(self.root)
         self._current = Beneath(Path(os.path.realpath(current))) if current is not None else None
 
@@ -121,6 +124,28 @@ class Workspace:
             raise refused(path, "it is the workspace itself", fix="name a file in it")
         return place
 
+    def to_write(self, place: Place, reason: str = "") -> list[Need]:
+        """Return what has to be allowed before a tool writes there.
+
+        What a person's own tools run later needs a second answer, whose resource is the
+        directory that holds it: `.venv`, `api/node_modules`.
+        """
+        needs = [Need(action=WRITE, resource=place.shown, reason=reason)]
+        programs = place_of(place.parts) or self._environment(place)
+        if programs:
+            needs.append(Need(action=PROGRAMS, resource=programs, reason=RUNS_OUTSIDE))
+        return needs
+
+    def _environment(self, place: Place) -> str:
+        """Return the Python environment that a path lies in, or makes; "" for none."""
+        for depth in range(1, len(place.parts)):
+            try:
+                os.close(place.tree.open((*place.parts[:depth], ENVIRONMENT_MARK), os.O_PATH))
+            except (OSError, PathRefused):
+                continue
+            return "/".join(place.parts[:depth])
+        return place.shown if place.name.lower() == ENVIRONMENT_MARK else ""
+
     def _forbid(self, path: str, root: Path, parts: tuple[str, ...], *, write: bool) -> None:
         secret = credential_like(parts)
         if secret:
@@ -161,9 +186,22 @@ class Workspace:
 
     def failure(self, place: Place, error: OSError) -> EntryNotFound | ToolFailed:
         """Return what an `OSError` means to who named the place."""
+        if isinstance(error, NotADirectoryError) and self._is_there(place):
+            return ToolFailed(
+                f"`{place.shown}` is a file, not a directory",
+                where=place.shown,
+                fix="read_file reads it",
+            )
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return self.not_found(place)
         return ToolFailed(f"`{place.shown}` cannot be opened: {error.strerror}", where=place.shown)
+
+    def _is_there(self, place: Place) -> bool:
+        try:
+            os.close(place.tree.open(place.parts, os.O_PATH))
+        except (OSError, PathRefused):
+            return False
+        return True
 
     def not_found(self, place: Place) -> EntryNotFound:
         """Return the error for a file that is not there, with the nearest names."""
@@ -185,23 +223,8 @@ class Workspace:
         )
 
 
-def workspace_of(named: str, home: Path) -> Workspace:
-    """Return the workspace that a person named, or the home's own.
-
-    The directory above the home has the homes of all apps.
-    Raises: InputInvalid for one that holds them, or is part of them.
-    """
-    own, homes = home / PREFIX, home.parent
-    workspace = Workspace(
-        Path(named).expanduser() if named else own, current=Path.cwd(), private=(homes,)
-    )
-    root = workspace.root
-    if root.is_relative_to(os.path.realpath(homes)) and root != Path(os.path.realpath(own)):
-        raise _holds_state(root, homes)
-    return workspace
-
-
-def _holds_state(root: Path, where: Path) -> InputInvalid:
+def holds_state(root: Path, where: Path) -> InputInvalid:
+    """Return the error for a workspace that would open the runtime's own files to tools."""
     return InputInvalid(
         f"`{root}` cannot be the workspace: the runtime keeps its state in there",
         where=str(where),

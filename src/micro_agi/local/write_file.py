@@ -7,7 +7,7 @@ from micro_agi.errors import EntryConflict
 from micro_agi.local.changes import Changed, Changes
 from micro_agi.local.difference import unified
 from micro_agi.local.text import Text, decode, is_binary
-from micro_agi.local.tool import WRITE, Arguments, LocalTool, parse
+from micro_agi.local.tool import Arguments, LocalTool, parse, require
 from micro_agi.local.workspace import Place, Workspace
 from micro_agi.security.context import CallContext
 from micro_agi.security.need import Need
@@ -28,13 +28,12 @@ def write_file(workspace: Workspace, changes: Changes) -> LocalTool:
 
     def needs(value: Any, _: CallContext) -> list[Need]:
         wanted = parse(value, WriteFile, TOOL)
-        place = workspace.file_place(wanted.path)
-        return [Need(action=WRITE, resource=place.shown, reason=_size(wanted))]
+        return workspace.to_write(workspace.file_place(wanted.path), _size(wanted))
 
     async def run(value: Any, context: CallContext) -> dict[str, Any]:
         wanted = parse(value, WriteFile, TOOL)
         place = workspace.file_place(wanted.path)
-        context.require(WRITE, place.shown)
+        require(workspace.to_write(place), context)
 
         def build(before: bytes | None) -> bytes:
             require_hash(before, wanted.expected_hash, place)
@@ -64,6 +63,14 @@ def require_hash(before: bytes | None, expected: str, place: Place) -> None:
 
 def described(changed: Changed, place: Place) -> dict[str, Any]:
     """Return what a model is told about a change."""
+    facts = facts_of(changed, place)
+    if changed.id is None or changed.before is None:
+        return facts
+    return {**facts, "diff": _difference(changed.before, changed.after, place)}
+
+
+def facts_of(changed: Changed, place: Place) -> dict[str, Any]:
+    """Return what is true of every change, without its difference."""
     facts: dict[str, Any] = {
         "path": place.shown,
         "bytes": len(changed.after),
@@ -73,7 +80,7 @@ def described(changed: Changed, place: Place) -> dict[str, Any]:
         return {**facts, "unchanged": True}
     if changed.before is None:
         return {**facts, "created": True}
-    return {**facts, "diff": _difference(changed.before, changed.after, place)}
+    return facts
 
 
 def _difference(before: bytes, after: bytes, place: Place) -> str:

@@ -10,7 +10,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError, ToolFailed
 from micro_agi.search.vectors import BYTES, Matrix, closest, numpy_is_there, pack
@@ -29,8 +30,7 @@ REST_S = 30.0
 """A model that did not answer is left alone for so long: each try may take seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embedder:
+class Embedder(Struct, frozen=True):
     """An embedding model; `app` passes the one that the settings name."""
 
     model: str

@@ -11,8 +11,9 @@ fuses the two rankings.
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.memory import rows
@@ -35,8 +36,7 @@ MATCHES = 400
 """Places that are looked at first when a filter drops some."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(Struct, frozen=True, kw_only=True):
     """Which items count: all of the tags, and all of these values in the metadata."""
 
     tags: tuple[str, ...] = ()
@@ -62,8 +62,7 @@ class Filter:
 ALL = Filter()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A part of a list, newest change first."""
 
     items: tuple[Item, ...]

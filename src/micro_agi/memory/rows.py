@@ -7,9 +7,9 @@ happens one after the other. All of them take a space and never see another one'
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryNotFound
 from micro_agi.memory.item import PREFIX, Draft, Item, Origin
@@ -21,8 +21,7 @@ WEIGHTS = (1.0, 4.0, 1.0, 0.0)
 COLUMNS = "id, content, tags, metadata, revision, created_at, updated_at, origin, revised_by"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(Struct, frozen=True, kw_only=True):
     """What became of a draft."""
 
     item: Item

@@ -6,9 +6,9 @@ as long as the reply is being made, one task listens for that and nothing else.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from micro_agi.errors import InputInvalid
@@ -23,8 +23,7 @@ MAX_BODY_BYTES = 32 << 20
 Item: TypeAlias = "list[Piece] | tuple[Finished, End]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(Struct, frozen=True, kw_only=True):
     """A request that was read, ready for the queue."""
 
     prompt: list[int]

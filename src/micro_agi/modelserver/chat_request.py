@@ -5,10 +5,10 @@ honoured here is refused, unless it is set to what happens anyway.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.messages import Message, Part, Role, Text, ToolCall, ToolSpec
@@ -57,8 +57,7 @@ _ROLES: Mapping[str, Role] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What both kinds of requests share."""
 
     model: str
@@ -70,8 +69,7 @@ class Limits:
     """Whether the stream ends with the usage."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True, kw_only=True):
     """A request for the next message of a conversation."""
 
     limits: Limits
@@ -83,8 +81,7 @@ class ChatRequest:
     """The tool that must be called; `choice` is `required` then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionRequest:
+class CompletionRequest(Struct, frozen=True, kw_only=True):
     """A request for the continuation of a text, or of tokens."""
 
     limits: Limits

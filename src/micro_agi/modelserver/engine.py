@@ -6,8 +6,9 @@ calls, prefixes) and the one part that cannot (`transformers_engine.py`). `start
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from micro_agi.messages import ToolCall
 
@@ -16,8 +17,7 @@ Piece: TypeAlias = tuple[Literal["content", "thinking"], str]
 """A piece of a reply, and what it is a piece of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class Sampling(Struct, frozen=True, kw_only=True):
     """How the next token is chosen; None is what the model's makers recommend."""
 
     temperature: float | None = None

@@ -9,8 +9,9 @@ left is gone before the next token. Those who wait come in order.
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from micro_agi.errors import LimitReached, MicroAgiError, ProviderUnavailable
 from micro_agi.modelserver.engine import Engine, Run, Sampling
@@ -18,8 +19,7 @@ from micro_agi.modelserver.engine import Engine, Run, Sampling
 Why: TypeAlias = Literal["end", "length", "cancelled", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(Struct, frozen=True, kw_only=True):
     """Tokens of one sequence."""
 
     prompt: int
@@ -28,8 +28,7 @@ class Counted:
     completion: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """How a sequence ended."""
 
     why: Why

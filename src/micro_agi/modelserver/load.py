@@ -6,7 +6,6 @@ Torch takes seconds to import, and is an extra: only the command imports this mo
 """
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from msgspec import Struct
 from safetensors import SafetensorError
 
 from micro_agi.errors import InputInvalid, LimitReached
@@ -29,8 +29,7 @@ class Notice(Protocol):
     def __call__(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """How a model is loaded; what is empty or 0 is chosen."""
 
     name: str = ""

@@ -7,8 +7,9 @@ when there is too much. Pure bookkeeping: what is kept is the engine's affair.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 State = TypeVar("State")
 
@@ -19,8 +20,7 @@ WORTH = 16
 """Shared tokens for which a copy pays; fewer are computed as fast."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Kept(Generic[State]):
+class Kept(Struct, Generic[State], kw_only=True):
     """One sequence whose state is kept."""
 
     tokens: list[int]
@@ -32,8 +32,7 @@ class Kept(Generic[State]):
     state: State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match(Generic[State]):
+class Match(Struct, Generic[State], frozen=True, kw_only=True):
     """What a prompt may start from."""
 
     state: State

@@ -7,10 +7,10 @@ with it. A model whose template knows no tools is taught the notation of `toolca
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.messages import Message, ToolSpec, message
@@ -22,8 +22,7 @@ _NAME = "made_up_tool"
 _KEY = "made_up_argument"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notation:
+class Notation(Struct, frozen=True, kw_only=True):
     """How a call is written: `before`, its name, `between`, its arguments as an object."""
 
     before: str
@@ -58,8 +57,7 @@ HERMES = Notation(before='<tool_call>\n{"name": "', between='", "arguments": ')
 """For templates that show tools but not how an earlier call looked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Struct, frozen=True, kw_only=True):
     """What the model reads."""
 
     messages: Sequence[Wire]

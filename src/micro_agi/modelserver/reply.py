@@ -7,10 +7,10 @@ back until it is decided.
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.messages import ToolCall, ToolSpec
 from micro_agi.modelserver.engine import Parser, Piece
@@ -26,8 +26,7 @@ _LONGEST_CHARACTER = 8
 _THINK, _THOUGHT = "<think>", "</think>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class End(Struct, frozen=True, kw_only=True):
     """How a reply ended, with what had been held back."""
 
     pieces: list[Piece]

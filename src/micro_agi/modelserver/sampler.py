@@ -1,15 +1,14 @@
 """Choose the next token of one sequence from the model's logits."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
+from msgspec import Struct
 
 from micro_agi.modelserver.engine import Sampling
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
+class Defaults(Struct, frozen=True, kw_only=True):
     """What the model's makers recommend, for what a request leaves open."""
 
     temperature: float

@@ -14,9 +14,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from micro_agi.errors import LimitReached, PolicyDenied
 from micro_agi.net.addresses import is_loopback
@@ -35,8 +36,7 @@ MAX_REDIRECTS = 10
 CONNECT_TIMEOUT_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One request as a caller means it."""
 
     method: str
@@ -53,8 +53,7 @@ class Request:
     allow_address: AllowAddress | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """A whole response."""
 
     status: int
@@ -164,6 +163,26 @@ class Client:
         )
         return streamed
 
+    async def connect(
+        self, host: str, port: int, *, allow_address: AllowAddress
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a plain connection, whose bytes are the caller's.
+
+        Raises: PolicyDenied by the check; OSError; TimeoutError.
+        """
+        # Imported here, because it names types of this module.
+        from micro_agi.net.dial import dial, resolve_by_system
+
+        gate = self._gated(allow_address)
+        assert gate is not None, "there is a check"
+        return await dial(
+            host,
+            port,
+            resolve=self._resolve or resolve_by_system,
+            gate=gate,
+            timeout_s=CONNECT_TIMEOUT_S,
+        )
+
     async def preload(self) -> None:
         """Import the HTTP library in a thread, so that the first request need not wait."""
         await asyncio.to_thread(_exchange)
@@ -176,7 +195,9 @@ class Client:
             await pool.close()
 
     def _gate(self, request: Request) -> AllowAddress | None:
-        allow = request.allow_address
+        return self._gated(request.allow_address)
+
+    def _gated(self, allow: AllowAddress | None) -> AllowAddress | None:
         if not self._offline:
             return allow
 

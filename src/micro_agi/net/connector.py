@@ -9,10 +9,8 @@ It imports aiohttp (0.15 s), so `client` imports it, by way of `exchange`, when 
 request needs it.
 """
 
-import asyncio
 import functools
 import socket
-from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,20 +23,13 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from yarl import URL
 
-from micro_agi.net.client import AllowAddress, Place, Resolve
+from micro_agi.net.client import AllowAddress, Resolve
 
 MAX_PEERS = 256
 """Origins whose description is kept."""
 
 GATE: ContextVar[AllowAddress | None] = ContextVar("gate", default=None)
 """Of the request that runs in this task; the library gives no other way to pass it."""
-
-
-async def resolve_by_system(host: str, port: int) -> Sequence[Place]:
-    """Ask the operating system for the addresses of a name."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 class CheckedResolver(AbstractResolver):

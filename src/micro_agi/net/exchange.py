@@ -10,15 +10,16 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import lru_cache
 
+from msgspec.structs import replace
 from yarl import URL
 
 from micro_agi.errors import InputInvalid
 from micro_agi.net.addresses import literal
 from micro_agi.net.client import AllowAddress, Request, Resolve, header
-from micro_agi.net.connector import GATE, CheckedConnector, CheckedResolver, resolve_by_system
+from micro_agi.net.connector import GATE, CheckedConnector, CheckedResolver
+from micro_agi.net.dial import resolve_by_system
 from micro_agi.net.hop import Hop, no_url, plain_errors, send
 
 CONNECTIONS = 512

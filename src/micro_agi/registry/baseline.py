@@ -8,14 +8,14 @@ theirs. Nothing is lost either way: the history has all of it.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.registry.entry import Entry, decode
 from micro_agi.registry.history import Change
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
+class Reconciled(Struct, frozen=True, kw_only=True):
     """The stored state, and what the files change about it."""
 
     last: int

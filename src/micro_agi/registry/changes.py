@@ -6,16 +6,16 @@ was made. A builder may be applied again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from micro_agi.registry.entry import Entry, from_dict, read_id
 from micro_agi.registry.history import OperationKind, Version
 from micro_agi.security.context import CallContext
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One step of a change set."""
 
     kind: OperationKind

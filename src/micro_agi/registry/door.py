@@ -14,7 +14,8 @@ for the next. Source: DESIGN 6, seed 000 "Security Model".
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import PolicyDenied
 from micro_agi.registry.changes import Operation
@@ -37,8 +38,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 NAMESPACE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class Doorkeeper(Struct, frozen=True):
     """What the door knows: the operator's namespaces and the write scope."""
 
     namespaces: frozenset[str]

@@ -6,10 +6,10 @@ An empty Lua table arrives as a map, so an empty map passes for an empty list.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.registry.entry import Entry
@@ -38,8 +38,7 @@ MODULES = (
 an agent's tool may ask for, is decided where code is run; this list catches misspellings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of an entry's data."""
 
     name: str

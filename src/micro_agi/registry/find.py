@@ -10,10 +10,10 @@ are errors, where the documents' runtime ignores the criterion (DESIGN 5).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import re2
+from msgspec import Struct
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.registry.entry import Entry
@@ -39,8 +39,7 @@ EXACT = ("id", "namespace", "kind")
 Test = Callable[[Entry], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """A compiled filter: what must be equal, for an index to use, and what else must hold."""
 
     equal: Mapping[str, str]

@@ -9,11 +9,11 @@ All functions here read; `record.py` writes. They block for the time of a query.
 import difflib
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryNotFound
 from micro_agi.registry.entry import Entry, decode
@@ -23,8 +23,7 @@ from micro_agi.values import content_hash
 OperationKind = Literal["entry.create", "entry.update", "entry.delete"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What one version did to one entry."""
 
     kind: OperationKind
@@ -36,8 +35,7 @@ class Change:
     """Content hash after, "" when it was deleted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Struct, frozen=True, kw_only=True):
     """One version and its provenance. `str(version)` is `v3`."""
 
     id: int
@@ -70,8 +68,7 @@ class Version:
         return content_hash(facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRevision:
+class EntryRevision(Struct, frozen=True, kw_only=True):
     """One entry as one version left it."""
 
     version: Version
@@ -81,8 +78,7 @@ class EntryRevision:
     """Of the content; "" where it was deleted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(Struct, frozen=True, kw_only=True):
     """Where `verify` found that the history does not hold together."""
 
     version: int

@@ -9,8 +9,9 @@ Source: spec/runtime.md 2.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.fields import (
@@ -38,8 +39,7 @@ MAX_DEPTH = 64
 Check = Callable[[Entry], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """One kind of entry."""
 
     name: str

@@ -12,9 +12,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryInvalid, InputInvalid
 from micro_agi.registry import kinds, yaml
@@ -31,8 +32,7 @@ BESIDE = (".env", ".wippy.yaml", "wippy.lock", "wippy.yaml")
 """Files in the app directory that decide what it does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppFiles:
+class AppFiles(Struct, frozen=True, kw_only=True):
     """What an app directory holds."""
 
     directory: Path

@@ -8,7 +8,8 @@ Pure: it reads a snapshot and returns values. Source: spec/runtime.md 1.4.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryInvalid, EntryNotFound
 from micro_agi.registry.changes import Operation
@@ -23,8 +24,7 @@ PROVIDED = ("wippy.",)
 """Namespaces whose modules the runtime provides without entries."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What will be written: each entry once, None where it is deleted."""
 
     changes: tuple[Change, ...]

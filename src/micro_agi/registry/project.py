@@ -6,9 +6,10 @@ Source: spec/runtime.md 1.3, 8.2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.registry import yaml
@@ -22,8 +23,7 @@ HistoryType = Literal["memory", "sqlite", "postgres", "nil"]
 ModuleType = Literal["module", "library", "application", ""]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggerConfig:
+class LoggerConfig(Struct, frozen=True, kw_only=True):
     """`logger` of `.wippy.yaml`."""
 
     mode: LoggerMode = "production"
@@ -31,16 +31,14 @@ class LoggerConfig:
     encoding: LogEncoding = "console"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecurityConfig:
+class SecurityConfig(Struct, frozen=True, kw_only=True):
     """`security` of `.wippy.yaml`."""
 
     strict_mode: bool = False
     """What a module's permission gate answers when a call has no actor or no scope."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryConfig:
+class HistoryConfig(Struct, frozen=True, kw_only=True):
     """`registry` of `.wippy.yaml`."""
 
     enable_history: bool = True
@@ -48,8 +46,7 @@ class HistoryConfig:
     history_path: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleConfig:
+class ModuleConfig(Struct, frozen=True, kw_only=True):
     """`wippy.yaml`: what the app is called where it is published."""
 
     organization: str = ""
@@ -62,8 +59,7 @@ class ModuleConfig:
     keywords: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """Everything the files beside `src` say."""
 
     version: str = ""
@@ -75,6 +71,17 @@ class Project:
     """`directories.src` of `wippy.lock`, relative to the app."""
     ignored: tuple[str, ...] = ()
     """Sections of `.wippy.yaml` that are not used here."""
+
+    def not_honoured(self) -> list[str]:
+        """Say which settings mean nothing here: silence would promise them."""
+        said = []
+        if self.security.strict_mode:
+            said.append(
+                "security.strict_mode of .wippy.yaml changes nothing: refusing is the rule here"
+            )
+        if self.history.history_type != "sqlite" or not self.history.enable_history:
+            said.append("registry.history of .wippy.yaml changes nothing: history is always kept")
+        return said
 
 
 def load_project(directory: Path) -> Project:
@@ -125,8 +132,7 @@ def read_text(path: Path, *, shown: str) -> str:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(Struct, frozen=True):
     """A map of one of the files, read by type; a wrong type is an error with its place."""
 
     document: yaml.Document

@@ -6,8 +6,9 @@ and an unbroken chain possible among many processes.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryConflict
 from micro_agi.registry.entry import Entry

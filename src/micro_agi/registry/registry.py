@@ -13,8 +13,9 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryConflict, EntryInvalid
 from micro_agi.registry import kinds
@@ -372,8 +373,7 @@ class Registry:
             task.exception()  # whoever waited has it; a cancelled caller does not want it
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     operations: tuple[Operation, ...]
     context: CallContext
     reason: str

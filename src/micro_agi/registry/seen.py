@@ -6,8 +6,9 @@ namespaces is not there, neither now nor in history. Source: decisions/0042-user
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryNotFound
 from micro_agi.registry.changes import Operation

@@ -11,10 +11,10 @@ the places and need no recursion in C. Source: DESIGN 5, 14; YAML 1.2 core schem
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 
@@ -38,8 +38,7 @@ _NOT_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One file's value, and where each part of it stands."""
 
     file: str
@@ -91,8 +90,7 @@ def load(text: str, file: str) -> Document:
         reader.close()
 
 
-@dataclass(slots=True)
-class _Anchor:
+class _Anchor(Struct):
     value: Any
     values: int
     """How many values it holds, itself included."""

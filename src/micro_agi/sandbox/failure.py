@@ -5,8 +5,9 @@ them, so a `funcs.call` around it hands the same object to the calling code.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from micro_agi.errors import LimitReached, MicroAgiError, ToolFailed
 from micro_agi.values import JsonObject
@@ -14,8 +15,7 @@ from micro_agi.values import JsonObject
 _Error = TypeVar("_Error", bound=ToolFailed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LuaFacts:
+class LuaFacts(Struct, frozen=True, kw_only=True):
     """An error as Lua code sees it (spec/runtime.md 4.4)."""
 
     kind: str

@@ -19,9 +19,10 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import LUA, Language
@@ -48,8 +49,7 @@ READY_S = 5.0
 HELLO_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Isolation:
+class Isolation(Struct, frozen=True, kw_only=True):
     """What confines the workers."""
 
     level: Level

@@ -4,9 +4,11 @@ A pool runs one of these; the pool for Lua makes the others when a unit asks for
 """
 
 import importlib.util
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.sandbox.unit import Unit
 
@@ -17,8 +19,7 @@ PACKAGES = ("numpy", "pandas")
 """What a Python tool may ask for beside the standard library, if it is installed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
+class Language(Struct, frozen=True, kw_only=True):
     """What differs between the workers of two languages."""
 
     name: Literal["lua", "python"]

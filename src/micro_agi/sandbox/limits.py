@@ -1,13 +1,12 @@
+from msgspec import Struct
+
 """Hold the limits of one call into the sandbox, each with its unit and its reason.
 
 Source: spec/sandbox.md 6 "Defaults".
 """
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What one call may use. A pool has defaults; a call may bring its own."""
 
     wall_s: float = 5.0

@@ -5,14 +5,14 @@ misspelt name was meant to be. A test compares it with what a worker really has.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid
 from micro_agi.values import nearest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Module:
+class Module(Struct, frozen=True, kw_only=True):
     """One module name."""
 
     doc: str

@@ -11,8 +11,9 @@ Source: spec/sandbox.md 6; DESIGN 7.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from micro_agi.errors import EntryInvalid, LimitReached, SandboxUnavailable, ToolFailed
 from micro_agi.sandbox.conversation import LibrariesNeeded, converse

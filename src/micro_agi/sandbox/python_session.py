@@ -21,14 +21,15 @@ import struct
 import sys
 import sysconfig
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import ONE_THREAD
+from micro_agi.sandbox.run_later import places
 from micro_agi.sandbox.shell import FIX, READ_BYTES, Output
 from micro_agi.sandbox.wire import ERROR, HEADER, READY, RESULT
 
@@ -53,8 +54,7 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLimits:
+class SessionLimits(Struct, frozen=True, kw_only=True):
     """What one session may use."""
 
     wall_s: float = 120.0
@@ -75,8 +75,7 @@ class SessionLimits:
     """Kept of a cell's output from its beginning; as much again from its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Struct, frozen=True, kw_only=True):
     """How one cell ended."""
 
     output: str
@@ -93,6 +92,8 @@ class Cell:
     """It is over because the cell wanted that."""
     interrupted: bool = False
     """The deadline passed; the session lives unless it ended."""
+    made: tuple[str, ...] = ()
+    """Places whose programs run outside later, which were not there before."""
     seconds: float = 0.0
 
 
@@ -114,6 +115,8 @@ class PythonSession:
         self._handle = -1
         self._pid = 0
         self._over = ""
+        self._places: frozenset[str] = frozenset()
+        """Whose programs run outside later: those it cannot change, and those it was told of."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -151,7 +154,9 @@ class PythonSession:
         return self._over
 
     async def _start(self, without: frozenset[str]) -> None:
+        self._places = frozenset(await asyncio.to_thread(places, self._workspace))
         order = {
+            "protected": sorted(self._places),
             "parent": os.getpid(),
             "workspace": str(self._workspace),
             "packages": _packages(),
@@ -242,6 +247,9 @@ class PythonSession:
             self._idle.set()
             if self._over:
                 await self.close()
+        there = await asyncio.to_thread(places, self._workspace)
+        made = tuple(path for path in there if path not in self._places)
+        self._places |= {*made}
         return Cell(
             output=output.text,
             value=facts.get("value"),
@@ -250,6 +258,7 @@ class PythonSession:
             ended=self._over,
             exited="exit" in facts,
             interrupted=interrupted,
+            made=made,
             seconds=time.monotonic() - started,
         )
 

@@ -1,11 +1,12 @@
 """Run shell commands, each in a locked room of its own: the third profile of the sandbox.
 
 A command needs processes and programs, which no other guest gets; it pays with everything
-else: the workspace is the only thing it can change, there is no network, the environment is
-empty, and everything it started ends with it. Where the kernel cannot give it such a room, no
-command runs at all.
+else: the workspace is the only thing it can change, what runs outside later excepted; its
+network is empty, with at most a proxy to what was granted; the environment is empty; and
+everything it started ends with it. Where the kernel cannot give it such a room, no command
+runs at all.
 
-Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decision 0039.
+Source: spec/local-agent.md 7.3; spec/sandbox.md 6; decisions 0039, 0050.
 """
 
 import asyncio
@@ -15,10 +16,15 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
+from micro_agi.sandbox.room_proxy import Dial, RoomProxy
+from micro_agi.sandbox.run_later import places
 
 PROGRAM = Path(__file__).parent / "worker" / "shell_worker.py"
 READ_BYTES = 64 << 10
@@ -26,8 +32,7 @@ REPORT_BYTES = 4096
 FIX = "`micro-agi doctor` shows what this machine offers; a virtual machine has it all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellLimits:
+class ShellLimits(Struct, frozen=True, kw_only=True):
     """What one command may use."""
 
     wall_s: float = 60.0
@@ -41,8 +46,7 @@ class ShellLimits:
     """Of each output stream, kept from its beginning; as much again from its end."""
 
 
-@dataclass(slots=True)
-class Output:
+class Output(Struct):
     """One stream: its beginning, its end, and how much there was."""
 
     keep: int
@@ -74,8 +78,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShellResult:
+class ShellResult(Struct, frozen=True, kw_only=True):
     """How a command ended, and what it wrote."""
 
     exit_code: int | None
@@ -85,6 +88,10 @@ class ShellResult:
     output: str
     errors: str
     seconds: float
+    made: tuple[str, ...] = ()
+    """Places whose programs run outside later, which were not there before."""
+    refused: tuple[str, ...] = ()
+    """Where it wanted to connect and could not."""
 
 
 async def run_shell(
@@ -93,10 +100,15 @@ async def run_shell(
     workspace: Path,
     directory: str = "",
     limits: ShellLimits | None = None,
+    may_change: frozenset[str] = frozenset(),
+    dial: Dial | None = None,
     without: frozenset[str] = frozenset(),
 ) -> ShellResult:
     """Run a command in `directory` of the workspace and return how it ended.
 
+    Of the places whose programs run outside later (`run_later.places`) it may change those in
+    `may_change`, by their paths below the workspace.
+    With `dial` it has a proxy, whose connections go where that function leads them.
     `without` leaves layers out (`landlock`, `namespaces`): for tests of what a weaker machine gets.
     Cancelling ends everything the command started.
     Raises: SandboxUnavailable where the kernel cannot confine it.
@@ -104,7 +116,9 @@ async def run_shell(
     if platform.system() != "Linux":
         raise _unavailable(f"{platform.system()} has none of the kernel's layers")
     limits = limits or ShellLimits()
-    order = {
+    there = await asyncio.to_thread(places, workspace)
+    order: dict[str, Any] = {
+        "protected": [path for path in there if path not in may_change],
         "command": command,
         "workspace": str(workspace),
         "directory": directory,
@@ -115,6 +129,9 @@ async def run_shell(
         "without": sorted(without),
     }
     receive, send = os.pipe()
+    proxy = RoomProxy(dial) if dial is not None else None
+    handed = [proxy.theirs] if proxy is not None else []
+    order["network"] = proxy.theirs if proxy is not None else None
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(PROGRAM), str(send), json.dumps(order)),
@@ -124,18 +141,28 @@ async def run_shell(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=[send],
+            pass_fds=[send, *handed],
             start_new_session=True,
         )
     except BaseException:
         os.close(receive)
+        if proxy is not None:
+            await proxy.close()
         raise
     finally:
         os.close(send)
+    if proxy is not None:
+        proxy.begin()
     try:
-        return await _finished(process, receive, limits)
+        result = await _finished(process, receive, limits)
     finally:
         os.close(receive)
+        if proxy is not None:
+            await proxy.close()
+    known = {*there, *may_change}
+    made = [path for path in await asyncio.to_thread(places, workspace) if path not in known]
+    refused = tuple(proxy.refused) if proxy is not None else ()
+    return msgspec.structs.replace(result, made=tuple(made), refused=refused)
 
 
 async def _finished(

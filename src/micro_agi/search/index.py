@@ -8,7 +8,8 @@ its own beyond BM25, and knows nothing of what a key means.
 """
 
 import sqlite3
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.search.ranked import rank, storable
 
@@ -16,8 +17,7 @@ EXCERPT_WORDS = 24
 TITLE_WEIGHT, KEYWORDS_WEIGHT, BODY_WEIGHT = 8.0, 5.0, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """One document that matches."""
 
     key: str

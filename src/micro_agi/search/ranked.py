@@ -15,7 +15,8 @@ import itertools
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_QUERY_CHARS = 2_000
 """A question has no more; the rest of a pasted text would only cost time."""
@@ -45,8 +46,7 @@ _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\
 _RUN = re.compile(f"[{_SPACELESS}]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
+class Ranking(Struct, frozen=True, kw_only=True):
     """What was found, best first."""
 
     expression: str = ""

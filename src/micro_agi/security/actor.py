@@ -1,12 +1,12 @@
 """Who asks: an id and what is known about it. Authority is in `context.CallContext`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+
+class Actor(Struct, frozen=True):
     """Who acts: `root`, `agent:app:dev_assistant`, `user:7`."""
 
     id: str

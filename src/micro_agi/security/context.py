@@ -6,16 +6,17 @@ without a context can do nothing. Only the command line and embedders make a roo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import PolicyDenied
 from micro_agi.security.actor import ROOT, Actor
 from micro_agi.security.policy import Policy, Scope, Verdict, denial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(Struct, frozen=True, kw_only=True):
     """A draft tool is being tried: nothing may reach outside."""
 
     host: Mapping[str, Any] = field(default_factory=dict)
@@ -24,8 +25,7 @@ class Trial:
     """What `time.now()` says, in nanoseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallContext:
+class CallContext(Struct, frozen=True, kw_only=True):
     """The authority and the place of one call.
 
     Every door takes one. `narrowed` derives the context of a nested call; nothing widens.

@@ -1,10 +1,9 @@
+from msgspec import Struct
+
 """What one call is about to do and a policy, or a person, has to answer before it starts."""
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class Need(Struct, frozen=True, kw_only=True):
     """One action on one resource, known from the arguments of a call."""
 
     action: str

@@ -12,10 +12,10 @@ spec/runtime.md 3.2 to 3.4. Patterns in conditions are RE2: linear in their inpu
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import re2
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryInvalid, PolicyDenied
 from micro_agi.security.actor import Actor
@@ -31,8 +31,7 @@ OPERATORS = (
 _MISSING = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """One condition of a policy: `field operator value`."""
 
     field: str
@@ -43,8 +42,7 @@ class Condition:
     """Path whose value is the right-hand side, instead of `value`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """One `security.policy` entry."""
 
     id: str
@@ -60,8 +58,7 @@ class Policy:
     """Ids of the groups (named scopes) it belongs to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """An answer and the policy, patterns and reason behind it, for `policy check` and refusals."""
 
     answer: Answer
@@ -82,8 +79,7 @@ class Verdict:
         return f"{said} by `{self.policy}` ({self.action_pattern} on {self.resource_pattern})"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """An immutable set of policies, at most one of each id."""
 
     policies: tuple[Policy, ...] = ()
@@ -179,8 +175,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     actor: Actor
     action: str
     resource: str

@@ -5,9 +5,9 @@ restart (`derive` over the journal), so both always agree.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
@@ -36,11 +36,14 @@ TRUNCATED = (
     "Your previous output was cut at its token limit and the incomplete tool calls in it were "
     "discarded. Write less, or make the calls one at a time."
 )
+CUT = (
+    "Your previous reply was cut here because the connection failed; no tool call of it was run. "
+    "If you are asked to go on, go on exactly where it stops."
+)
 EMPTY = "Your reply was empty: it had neither text nor a tool call. Answer, or call a tool."
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(Struct):
     """The messages a model gets after the system prompt, and what the session has loaded."""
 
     messages: list[Message] = field(default_factory=list)
@@ -177,6 +180,8 @@ class Conversation:
             self.messages.append(message("developer", EMPTY))
         if step.truncated:
             self.messages.append(message("developer", TRUNCATED))
+        elif step.finish_reason == "cut":
+            self.messages.append(message("developer", CUT))
 
 
 def circling(event: Circling) -> str:

@@ -6,7 +6,8 @@ delegate used counts for its models, and again for the tool that it was.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
@@ -19,8 +20,7 @@ from micro_agi.messages import (
 from micro_agi.sessions.journal import Recorded
 
 
-@dataclass(slots=True)
-class Cost:
+class Cost(Struct):
     """What one model or one tool took."""
 
     name: str
@@ -39,8 +39,7 @@ class Cost:
             self.usd = (self.usd or 0.0) + usd
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """All of a session, what took most seconds first."""
 
     models: tuple[Cost, ...]
@@ -56,8 +55,7 @@ def costs(recorded: Iterable[Recorded]) -> Costs:
     return Costs(*(tuple(found) for found in by_time))
 
 
-@dataclass(slots=True)
-class _Sums:
+class _Sums(Struct):
     models: dict[str, Cost] = field(default_factory=dict)
     tools: dict[str, Cost] = field(default_factory=dict)
     began: dict[tuple[str, ...], float] = field(default_factory=dict)

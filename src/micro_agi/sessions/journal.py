@@ -16,11 +16,11 @@ Source: DESIGN 12.
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, StoreFailed
 from micro_agi.messages import (
@@ -60,8 +60,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """One journal row."""
 
     seq: int
@@ -71,8 +70,7 @@ class Recorded:
     event: AnyEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
+class Damage(Struct, frozen=True, kw_only=True):
     """Where a session's record is not what was written."""
 
     where: str
@@ -80,8 +78,7 @@ class Damage:
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True, kw_only=True):
     """One session as `session list` shows it."""
 
     id: str

@@ -6,7 +6,8 @@ Pure: events in, values out. Nothing is guessed: a call without a committed outc
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
@@ -24,8 +25,7 @@ from micro_agi.messages import (
 )
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """A call whose intent is committed and whose outcome is not."""
 
     call: ToolCall
@@ -41,8 +41,7 @@ class Pending:
         return self.intent.replayable or self.intent.idempotent or self.asking
 
 
-@dataclass(slots=True)
-class Unfinished:
+class Unfinished(Struct):
     """A turn without an end."""
 
     started: TurnStarted

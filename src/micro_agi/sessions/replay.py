@@ -5,15 +5,15 @@ events, each with its own; `path` says which delegate's it is.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from micro_agi.messages import AnyEvent, Delegated, Message, StepStarted
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.journal import Recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """One model request of the journal."""
 
     seq: int
@@ -26,8 +26,7 @@ class Asked:
     """The conversation at that moment; it goes on growing, so use it before the next one."""
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     path: tuple[str, ...] = ()
     conversation: Conversation = field(default_factory=Conversation)
     inner: dict[str, "_Walk"] = field(default_factory=dict)

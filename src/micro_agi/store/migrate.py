@@ -8,8 +8,9 @@ new one. A file from a newer program is refused: guessing at its tables could de
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import resources
+
+from msgspec import Struct
 
 from micro_agi.errors import StoreFailed
 
@@ -17,8 +18,7 @@ APPLICATION_ID = 0x6D614749
 """In the file's header ("maGI"), so that another program's database is not taken for ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One numbered step; `sql` holds complete statements."""
 
     number: int

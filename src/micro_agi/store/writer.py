@@ -16,8 +16,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from micro_agi.errors import MicroAgiError, StoreFailed
 from micro_agi.store.failure import translate
@@ -33,8 +34,7 @@ PAGES = 1000
 """Length of the log that makes the writing thread do so; SQLite's own default."""
 
 
-@dataclass(slots=True)
-class Write:
+class Write(Struct):
     """One queued write and the promise of its result."""
 
     run: Callable[[sqlite3.Connection], Any]

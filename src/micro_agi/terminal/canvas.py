@@ -6,8 +6,8 @@ so that nothing flickers. A line that stays is written once and never touched ag
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from micro_agi.terminal.output import Output
@@ -20,8 +20,7 @@ HIDE_CURSOR = "\x1b[?25l"
 SHOW_CURSOR = "\x1b[?25h"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line, already coloured, without a newline."""
 
     text: str

@@ -2,7 +2,8 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.registry.entry import Entry
@@ -10,7 +11,7 @@ from micro_agi.registry.history import EntryRevision
 from micro_agi.registry.registry import Registry
 from micro_agi.terminal.text import counted, first_line
 from micro_agi.tools.approve import declared_hosts
-from micro_agi.tools.create import tests_of
+from micro_agi.tools.draft import tests_of
 from micro_agi.tools.effects import MEANING, effect_class
 from micro_agi.tools.resolve import tool_spec
 from micro_agi.values import as_object
@@ -19,8 +20,7 @@ VERSIONS = 5
 """The newest that are listed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """What there is to show of a tool."""
 
     facts: str

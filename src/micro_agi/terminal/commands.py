@@ -6,7 +6,8 @@ something outside the session are `/rollback` and `/undo`, with the person's own
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.agent.session import Session
 from micro_agi.agent.spec import AGENT_TYPE, agent_spec
@@ -28,8 +29,7 @@ Enter sends; Alt-Enter, or a backslash at the end of a line, goes on in a new li
 Ctrl-C stops the agent, twice leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """One row of the table."""
 
     name: str

@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TextIO
+
+from msgspec import Struct, field
 
 from micro_agi.settings import Settings
 from micro_agi.terminal.approve import choose_approver
@@ -23,8 +24,7 @@ YES = frozenset({"y", "yes"})
 WARM_AFTER_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
+class Streams(Struct, frozen=True, kw_only=True):
     """The three streams of a program."""
 
     input: TextIO = field(default_factory=lambda: sys.stdin)

@@ -36,6 +36,7 @@ RAISED_BY = {
     "tokens": "turn_budget_tokens",
     "money": "turn_budget_usd",
     "same calls": "max_rounds",
+    "model retries": "model_retries",
     "session steps": "session_max_steps",
     "session tool calls": "session_max_tool_calls",
     "session wall clock": "session_timeout_s",
@@ -206,6 +207,9 @@ def _step(event: StepFinished) -> str:
         return "  warning: the reply was cut inside its tool calls, so none of them was run"
     if event.finish_reason == "length":
         return "  warning: the answer is cut: the model reached the agent's max_tokens"
+    if event.problem is not None:
+        what = first_line(str(event.problem.get("what") or "the stream broke off"))
+        return f"  warning: the answer is cut: {what}"
     if event.finish_reason == "filtered":
         return "  warning: the model's provider filtered the answer"
     return ""

@@ -11,11 +11,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct, field
 
 from micro_agi.llm.providers.scripted import Call
 from micro_agi.testing.cloud_wire import AnthropicWire, GoogleWire
@@ -25,8 +25,7 @@ FaultKind = Literal["status", "cut", "half_call", "in_band", "not_json"]
 WireName = Literal["chat", "responses", "anthropic", "google"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(Struct, frozen=True, kw_only=True):
     """How one wire form is served."""
 
     wire: Callable[[int, Mapping[str, Any], Scripted], Wire]
@@ -54,8 +53,7 @@ FORMS: Mapping[WireName, Form] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """One reply. `text` may be given in the pieces that are streamed."""
 
     text: str | tuple[str, ...] = ()
@@ -80,8 +78,7 @@ class Reply:
         return (self.text,) if isinstance(self.text, str) else self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """One failure, after the first `after` frames of `reply` where it is inside a stream."""
 
     kind: FaultKind = "status"
@@ -98,8 +95,7 @@ Answer: TypeAlias = Reply | Fault
 Script: TypeAlias = Sequence[Answer | Callable[[dict[str, Any]], Answer]]
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """One request that the server got."""
 
     path: str

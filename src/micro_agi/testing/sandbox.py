@@ -1,9 +1,10 @@
 """A sandbox for tests: real locked workers behind one synchronous object."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.kept_zygotes import KeptZygotes
@@ -17,7 +18,7 @@ SHORT = Limits(wall_s=0.5, total_s=5.0)
 """Enough for any test's code, even on a busy machine; a runaway is stopped soon."""
 
 
-SHORT_PYTHON = dataclasses.replace(PYTHON, wall_s=2.0, total_s=10.0, grace_s=0.3)
+SHORT_PYTHON = replace(PYTHON, wall_s=2.0, total_s=10.0, grace_s=0.3)
 
 
 class LuaBench:

@@ -3,9 +3,10 @@
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from micro_agi.app import Parts, Runtime
 from micro_agi.llm.providers.scripted import (
@@ -20,16 +21,14 @@ from micro_agi.settings import load
 from micro_agi.tools.approve import Approver
 
 
-@dataclass(slots=True)
-class Played:
+class Played(Struct):
     """One runtime with a scripted model."""
 
     runtime: Runtime
     model: ScriptedModel
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(Struct, frozen=True):
     """What one turn did."""
 
     events: tuple[AnyEvent, ...]

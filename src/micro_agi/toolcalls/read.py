@@ -11,7 +11,9 @@ import re
 import uuid
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import ArgumentsInvalid
 from micro_agi.messages import ToolCall, ToolSpec
@@ -41,8 +43,7 @@ _TICKS = re.compile(r"`+")
 _SPACE = re.compile(r"\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What one reply holds."""
 
     raw: str

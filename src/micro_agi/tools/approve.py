@@ -32,7 +32,7 @@ from micro_agi.security.policy import Condition, Policy, Scope, denial
 from micro_agi.security.tenancy import GRANTS, own
 
 REQUEST = "http_client.request"
-PERSON_ONLY = ("shell.", "skill.")
+PERSON_ONLY = ("shell.", "skill.", "workspace.programs")
 """Beginnings of actions that `--yes` never grants."""
 
 Emit = Callable[[ApprovalAsked | ApprovalAnswered], Awaitable[None]]
@@ -257,10 +257,12 @@ VERBS = {
     REQUEST: "request",
     "shell.run": "run",
     "shell.confirm": "run",
+    "shell.network": "connect to",
     "python.run": "run Python in",
     "skill.promote": "make a tool of",
     "workspace.read": "read",
     "workspace.write": "write",
+    "workspace.programs": "change what runs later in",
 }
 
 

@@ -4,10 +4,10 @@ A binding lists contracts with a map from method to function; a method without a
 means the binding's own. Source: spec/runtime.md 2.10.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from micro_agi.errors import EntryInvalid
+from micro_agi.errors import EntryInvalid, EntryNotFound
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.snapshot import Snapshot
 from micro_agi.values import as_object, parse_id
@@ -46,6 +46,46 @@ def implementations(snapshot: Snapshot, contract_id: str) -> list[Entry]:
 def is_default(binding: Entry, contract_id: str) -> bool:
     """Whether a binding is the one that is meant when only the contract is named."""
     return (bound(binding, contract_id) or {}).get("default") is True
+
+
+def default_function(
+    snapshot: Snapshot,
+    contract_id: str,
+    method: str,
+    *,
+    is_operators: Callable[[str], bool],
+    what: str,
+) -> str:
+    """Return the function that the operator bound to a contract's method, or "" without a binding.
+
+    `what` names it in errors: `agent resolver`.
+    Raises: EntryInvalid when no binding is the default, or it binds no such method.
+    """
+    bindings = [b for b in implementations(snapshot, contract_id) if is_operators(b.namespace)]
+    if not bindings:
+        return ""
+    defaults = [b for b in bindings if is_default(b, contract_id)]
+    if not defaults:
+        listed = ", ".join(b.id for b in bindings)
+        raise EntryInvalid(
+            f"failed to open {what}: no default binding among {listed}",
+            where=contract_id,
+            fix="give one of them `default: true`",
+        )
+    binding = defaults[-1]
+    function = method_of(binding, contract_id, method)
+    if function is None:
+        raise EntryInvalid(
+            f"failed to open {what}: `{binding.id}` binds no method `{method}`",
+            where=binding.id,
+            fix=f"write `methods: {{{method}: namespace:function}}`",
+        )
+    try:
+        return snapshot.get(function).id
+    except EntryNotFound as error:
+        raise EntryInvalid(
+            f"failed to open {what}: {error.what}", where=binding.id, fix=error.fix
+        ) from error
 
 
 def function_behind(

@@ -7,10 +7,10 @@ first of the three edges that catch everything (STYLE 5.7).
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import ArgumentsInvalid, EntryNotFound, MicroAgiError, ToolFailed
 from micro_agi.messages import (
@@ -192,8 +192,7 @@ class ToolCaller:
         return content_hash([context.session, call_key(context, call)])[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
+class _Around(Struct, frozen=True):
     """What one call needs besides itself."""
 
     approvals: Approvals

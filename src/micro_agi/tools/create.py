@@ -1,115 +1,48 @@
 """The gate: from a draft tool to a versioned entry in the registry.
 
-Six steps in this order, each refusal an error that the model can act on: shape, policy,
-grants, source, trial, write (DESIGN 8). The gate adds authority to nothing: the registry's
-door asks the policy again at the write, and the worker confines whatever passed.
+Six steps in this order, each refusal an error that the model can act on: shape (read by
+`tools.draft`), policy, grants, source, trial, write (DESIGN 8). The gate adds authority to
+nothing: the registry's door asks the policy again at the write, and the worker confines
+whatever passed.
 
 `create_tool`, `micro-agi tool create FILE` and promoted skills all come through here.
 """
 
-import ast
-import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from micro_agi.errors import (
-    DraftRefused,
-    EntryInvalid,
-    EntryNotFound,
-    MicroAgiError,
-    PolicyDenied,
-    ToolFailed,
-)
+from msgspec import Struct
+from msgspec.structs import replace
+
+from micro_agi.errors import EntryInvalid, EntryNotFound, PolicyDenied, ToolFailed
 from micro_agi.registry.entry import Entry
 from micro_agi.registry.registry import Registry
 from micro_agi.registry.seen import seen_by
-from micro_agi.sandbox.modules import PYTHON_MODULES
 from micro_agi.sandbox.pool import Pool
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext, Trial
 from micro_agi.security.policy import Scope, denial
-from micro_agi.security.tenancy import GENERATED, own
-from micro_agi.tools import lua_source, python_schema, python_source
+from micro_agi.tools import lua_source, python_source
 from micro_agi.tools.approve import declared_hosts
 from micro_agi.tools.call import as_text
-from micro_agi.tools.functions import Functions, check_generated_modules
-from micro_agi.tools.resolve import input_schema, visible_name
-from micro_agi.tools.schemas import validator_for
-from micro_agi.values import canonical_json
-
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-MAX_SOURCE_CHARS = 16_000
-"""Seed 000's MAX_SOURCE_LEN."""
-MAX_TESTS = 32
-KINDS = {"lua": "function.lua", "python": "function.python"}
-INPUT_KEYS = (
-    *("name", "description", "source", "modules", "hosts", "input_schema", "tests"),
-    *("language", "expected_revision", "imports", "function"),
+from micro_agi.tools.draft import (
+    KINDS,
+    Draft,
+    Tests,
+    gate_step,
+    now_ns,
+    parse_draft,
+    refused,
+    tests_of,
 )
-
+from micro_agi.tools.functions import Functions, check_generated_modules
+from micro_agi.tools.resolve import visible_name
+from micro_agi.values import canonical_json
 
 FINDINGS = {"lua": lua_source.findings, "python": python_source.findings}
 
-Tests = tuple[Mapping[str, Any], ...]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A tool as its author hands it in, parsed."""
-
-    name: str
-    description: str
-    source: str
-    language: str = "lua"
-    method: str = "handler"
-    """The function that a call runs."""
-    modules: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    schema: Mapping[str, Any] = field(default_factory=dict)
-    tests: tuple[Mapping[str, Any], ...] = ()
-    imports: Mapping[str, str] = field(default_factory=dict)
-    expected_revision: int | None = None
-    user: str = ""
-    """Whose tool it will be."""
-
-    @property
-    def id(self) -> str:
-        """The id it is written under; always in the user's namespace of generated tools."""
-        return f"{own(GENERATED, self.user)}:{self.name}"
-
-    def entry(self) -> Entry:
-        """Return the registry entry: what seed 000 writes, with hosts and tests beside it."""
-        data: dict[str, Any] = {
-            "source": self.source,
-            "modules": list(self.modules),
-            "method": self.method,
-        }
-        extra: dict[str, Any] = {
-            "hosts": list(self.hosts),
-            "tests": list(self.tests),
-            "imports": self.imports,
-        }
-        data |= {key: value for key, value in extra.items() if value}
-        return Entry(
-            id=self.id,
-            kind=KINDS[self.language],
-            meta={
-                "type": "tool",
-                "title": self.name,
-                "comment": self.description,
-                "input_schema": dict(self.schema),
-                "llm_alias": self.name,
-                "llm_description": self.description,
-            },
-            data=data,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
+class Created(Struct, frozen=True, kw_only=True):
     """What the gate did."""
 
     id: str
@@ -150,7 +83,7 @@ class Gate:
         draft = replace(draft, user=context.user)
         old = self._existing(draft.id)
         if old is not None and old.kind != KINDS[draft.language]:
-            raise _refused(
+            raise refused(
                 "shape",
                 f"`{draft.id}` is a {old.kind}, and a tool keeps its language",
                 "write it in the same language, or choose another name",
@@ -214,24 +147,24 @@ class Gate:
                 )
 
     def _check_grants(self, draft: Draft, entry: Entry) -> None:
-        with _step("grants"):
+        with gate_step("grants"):
             check_generated_modules(draft.id, draft.modules, KINDS[draft.language])
             declared_hosts(entry)
         if draft.hosts and "http_client" not in draft.modules:
-            raise _refused(
+            raise refused(
                 "grants",
                 "`hosts` are of no use without module `http_client`",
                 'add "http_client" to `modules`, or leave `hosts` out',
             )
         if "http_client" in draft.modules and not draft.hosts:
-            raise _refused(
+            raise refused(
                 "grants",
                 "a tool with `http_client` must say where it wants to go",
                 '`hosts` is a list of URL patterns: ["https://api.example.com/*"]',
             )
 
     async def _check_source(self, draft: Draft, entry: Entry) -> None:
-        with _step("source"):
+        with gate_step("source"):
             try:
                 await self._pool.check(self._functions.draft_unit(entry))
             except (ToolFailed, EntryInvalid) as error:
@@ -242,7 +175,7 @@ class Gate:
             draft.source, modules=draft.modules, imports=draft.imports
         )
         if problems:
-            raise _refused(
+            raise refused(
                 "source",
                 "; ".join(f"line {p.line}: {p.what}" for p in problems[:5]),
                 "; ".join(dict.fromkeys(p.fix for p in problems[:5])),
@@ -255,14 +188,14 @@ class Gate:
         unit = self._functions.draft_unit(entry)
         own_failures = await self.run_tests(unit, given, context)
         if own_failures:
-            raise _refused(
+            raise refused(
                 "trial",
                 f"{len(own_failures)} of {len(given)} tests failed: " + "; ".join(own_failures[:5]),
                 "correct the source, or the test if it expects the wrong thing",
             )
         old_failures = await self.run_tests(unit, kept, context)
         if old_failures:
-            raise _refused(
+            raise refused(
                 "trial",
                 "tests of the version it replaces failed: " + "; ".join(old_failures[:5]),
                 "keep what worked, or choose another name; only a person may drop these tests",
@@ -280,7 +213,7 @@ class Gate:
         """Run tests in a worker without any outside effect and describe those that failed."""
         failures = []
         for number, test in enumerate(tests, 1):
-            trial = Trial(host=test.get("host") or {}, now_ns=_now_ns(test.get("now")))
+            trial = Trial(host=test.get("host") or {}, now_ns=now_ns(test.get("now")))
             inner = context.narrowed(
                 root=False, actor=Actor("trial"), scope=Scope(), grants=Scope(), trial=trial
             )
@@ -320,158 +253,6 @@ class Gate:
         return version.id
 
 
-def tests_of(entry: Entry | None) -> Tests:
-    """Return the tests stored with a tool; none for no tool."""
-    tests = entry.data.get("tests") if entry else ()
-    return tuple(tests) if isinstance(tests, list | tuple) else ()
-
-
-def parse_draft(value: Any) -> Draft:
-    """Read what `create_tool` was given: step one, the shape.
-
-    Raises: DraftRefused naming the key, and how to write it.
-    """
-    if not isinstance(value, Mapping):
-        raise _refused("shape", "the draft is no object", f"send {', '.join(INPUT_KEYS)}")
-    unknown = [k for k in value if k not in INPUT_KEYS]
-    if unknown:
-        raise _refused(
-            "shape", f"unknown key `{unknown[0]}`", f"known keys: {', '.join(INPUT_KEYS)}"
-        )
-    language = value.get("language") or "lua"
-    if language not in KINDS:
-        raise _refused("shape", f"language `{language}` is not available", "lua or python")
-    name = value.get("name")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise _refused(
-            "shape",
-            f"`{name}` is no tool name",
-            "use a lower-case letter, then up to 63 of a-z, 0-9 and _",
-        )
-    revision = value.get("expected_revision")
-    source = _source(value)
-    if value.get("function") and language != "python":
-        raise _refused("shape", "`function` is for Python", "Lua returns { handler = … }")
-    method, schema = _python(value, name, source) if language == "python" else ("handler", None)
-    modules = _list(value, "modules", str)
-    if language == "python":
-        # The standard library needs no grant, so asking for a part of it does no harm.
-        modules = [m for m in modules if m in PYTHON_MODULES or m not in sys.stdlib_module_names]
-    return Draft(
-        name=name,
-        description=_description(value, method, source),
-        source=source,
-        language=language,
-        method=method,
-        modules=tuple(modules),
-        hosts=tuple(_list(value, "hosts", str)),
-        schema=_schema(value) if schema is None else schema,
-        tests=_tests(value),
-        imports=_imports(value),
-        expected_revision=revision if isinstance(revision, int) else None,
-    )
-
-
-def _python(
-    value: Mapping[str, Any], name: str, source: str
-) -> tuple[str, Mapping[str, Any] | None]:
-    """Return the function of a Python source and, unless one is given, its schema."""
-    with _step("source"):
-        tree = python_source.parse(source)
-        function = python_source.function_of(tree, name, named=str(value.get("function") or ""))
-        given = value.get("input_schema") is not None
-        if given or function.name == python_source.HANDLER:
-            return function.name, None
-        return function.name, python_schema.schema_of(tree, function)
-
-
-def _description(value: Mapping[str, Any], method: str, source: str) -> str:
-    """Return what is said of the tool; of a named function, what its docstring says first."""
-    if value.get("function") and not value.get("description"):
-        tree = python_source.parse(source)
-        function = python_source.function_of(tree, method, named=method)
-        return " ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split())
-    return _text(value, "description")
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    text = value.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise _refused("shape", f"`{key}` is missing", f"`{key}` is a text of at least one word")
-    return text
-
-
-def _source(value: Mapping[str, Any]) -> str:
-    source = _text(value, "source")
-    if len(source) > MAX_SOURCE_CHARS:
-        raise _refused(
-            "shape",
-            f"the source has {len(source)} characters, {MAX_SOURCE_CHARS} are allowed",
-            "make the tool smaller, or split it in two",
-        )
-    return source
-
-
-def _list(value: Mapping[str, Any], key: str, item_type: type) -> list[Any]:
-    items = value.get(key)
-    # An empty Lua table arrives as an empty map (spec/runtime.md T-4).
-    if items is None or items == {}:
-        return []
-    if not isinstance(items, list | tuple) or not all(isinstance(i, item_type) for i in items):
-        raise _refused("shape", f"`{key}` is no list of {item_type.__name__}", f"write {key}: […]")
-    return list(items)
-
-
-def _schema(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    raw = value.get("input_schema")
-    with _step("shape"):
-        schema = input_schema(
-            Entry(id="input_schema", kind="function.lua", meta={"input_schema": raw}, data={})
-        )
-        validator_for(schema, where="input_schema")
-    if schema["type"] != "object":
-        raise _refused("shape", "`input_schema` is no object schema", 'set "type": "object"')
-    return schema
-
-
-def _imports(value: Mapping[str, Any]) -> Mapping[str, str]:
-    imports = value.get("imports") or {}
-    if not isinstance(imports, Mapping) or not all(isinstance(i, str) for i in imports.values()):
-        raise _refused("shape", "`imports` is no map of ids", 'write {"name": "app.generated:id"}')
-    return dict(imports)
-
-
-def _tests(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    tests = _list(value, "tests", dict)
-    how = 'a test is {"args": {…}, "expect": …} or {"args": {…}, "error": "part of the message"}'
-    if len(tests) > MAX_TESTS:
-        raise _refused("shape", f"{len(tests)} tests, {MAX_TESTS} are allowed", "keep the best")
-    for number, test in enumerate(tests, 1):
-        unknown = set(test) - {"args", "expect", "error", "host", "now"}
-        if unknown:
-            raise _refused("shape", f"test {number} has an unknown key `{unknown.pop()}`", how)
-        if ("expect" in test) == ("error" in test):
-            raise _refused("shape", f"test {number} needs either `expect` or `error`", how)
-        try:
-            _now_ns(test.get("now"))
-        except ValueError as error:
-            raise _refused(
-                "shape",
-                f"`now` of test {number} is no time: {error}",
-                "write it like 2026-01-01T00:00:00Z",
-            ) from error
-    return tuple(tests)
-
-
-def _now_ns(text: Any) -> int | None:
-    if text is None:
-        return None
-    moment = datetime.fromisoformat(str(text))
-    if moment.tzinfo is None:
-        raise ValueError("it has no zone")
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
-
-
 def _compare_value(test: Mapping[str, Any], got: Any) -> str:
     if "error" in test:
         return f"expected an error with `{test['error']}`, got {_shorten(got)}"
@@ -504,22 +285,3 @@ def _plain(value: Any) -> Any:
 def _shorten(value: Any) -> str:
     text = as_text(value)
     return text if len(text) <= 300 else text[:300] + "…"
-
-
-def _refused(step: str, what: str, fix: str) -> DraftRefused:
-    return DraftRefused(what, where=f"gate step {step}", fix=fix)
-
-
-class _step:
-    """Turn errors of lower parts into refusals that name the gate's step."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, MicroAgiError) and not isinstance(error, DraftRefused | PolicyDenied):
-            where = f"gate step {self._name}" + (f", {error.where}" if error.where else "")
-            raise DraftRefused(error.what, where=where, fix=error.fix) from error

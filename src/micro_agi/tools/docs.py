@@ -11,9 +11,10 @@ Source: shapes of spec/runtime.md 9; the cut at 8,000 bytes and its marker are s
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryInvalid, EntryNotFound, InputInvalid, MicroAgiError
 from micro_agi.net.addresses import is_private
@@ -42,8 +43,7 @@ _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _PREFIX = re.compile(r"^(?:[a-z]+://[^/]+/)?(?:llm/)?(?:path/|docs/)?(?:en/)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """One page of the corpus."""
 
     path: str

@@ -10,8 +10,9 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.sandbox.host.calls import Frame, HostCall, HostFunction
@@ -26,8 +27,7 @@ MOST_BYTES = 64 << 10
 MOST_PATTERN = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """Something that happened."""
 
     system: str
@@ -78,8 +78,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join(meaning.get(p, ".*") if "*" in p else re.escape(p) for p in parts))
 
 
-@dataclass(slots=True)
-class _Inbox:
+class _Inbox(Struct):
     """What one call in flight has subscribed to and not yet received."""
 
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))

@@ -10,7 +10,8 @@ Comments and strings are skipped, so innocent text never matches.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.sandbox.modules import MODULES
 from micro_agi.values import nearest
@@ -38,8 +39,7 @@ _TOKEN = re.compile(
 _KINDS = ("comment", "long", "string", "name", "number", "space", "other")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """One token that is neither space nor comment."""
 
     kind: str
@@ -47,8 +47,7 @@ class Token:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that will not work, with the line and what to do."""
 
     line: int
@@ -69,8 +68,7 @@ def tokens(source: str) -> list[Token]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """A dotted name in the source, like `time.now`."""
 
     names: tuple[str, ...]

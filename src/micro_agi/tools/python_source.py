@@ -9,7 +9,8 @@ import ast
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import EntryInvalid, MicroAgiError
 from micro_agi.sandbox.modules import PYTHON_MODULES
@@ -38,8 +39,7 @@ NOT_INSTALLED: Mapping[str, str] = {
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
-class _Import:
+class _Import(Struct, frozen=True):
     name: str
     """Dotted, as written: `urllib.request`."""
     alias: str

@@ -10,10 +10,11 @@ stays and a warning says so (DESIGN 10).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from micro_agi.errors import ArgumentsInvalid, EntryInvalid, EntryNotFound, MicroAgiError
 from micro_agi.messages import ToolSpec, Warned
@@ -27,8 +28,7 @@ EMPTY_SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {}}
 MODEL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """One item of an agent's `tools`."""
 
     id: str
@@ -39,8 +39,7 @@ class Reference:
     """Of the arguments, instead of the entry's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True):
     """Tools in the order of their references, unique by name, and what did not resolve."""
 
     tools: tuple[ToolSpec, ...] = ()

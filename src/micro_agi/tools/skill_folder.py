@@ -21,7 +21,7 @@ from typing import Any
 from micro_agi.errors import InputInvalid
 from micro_agi.registry import yaml
 from micro_agi.registry.entry import Entry
-from micro_agi.tools.create import tests_of
+from micro_agi.tools.draft import tests_of
 from micro_agi.tools.python_source import HANDLER, Function, parse
 
 SKILL_FILE = "SKILL.md"

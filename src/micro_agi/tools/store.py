@@ -7,10 +7,10 @@ Source: spec/runtime.md 6.16.
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, InputInvalid, PolicyDenied
 from micro_agi.registry.registry import Registry
@@ -46,8 +46,7 @@ def store_functions(
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Put:
+class _Put(Struct, frozen=True, kw_only=True):
     """One write, as the options say."""
 
     key: str

@@ -16,14 +16,15 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.llm.failure import ProviderError
 from micro_agi.llm.history import History, Kept, State
 from micro_agi.llm.providers.anthropic_reply import OPAQUE, AnthropicReply
+from micro_agi.llm.providers.closed_schema import closed_schema
 from micro_agi.llm.providers.parts import (
     SYSTEM_ROLES,
     arguments_for_wire,
@@ -36,6 +37,7 @@ from micro_agi.llm.providers.parts import (
     to_json,
     tool_choice,
     wanted_effort,
+    wanted_schema,
 )
 from micro_agi.llm.providers.table import ANTHROPIC_VERSION
 from micro_agi.llm.providers.turns import (
@@ -76,6 +78,11 @@ _BUDGET = (
     *("claude-opus-4-5", "claude-sonnet-4-0", "claude-sonnet-4-2", "claude-sonnet-4-5"),
     "claude-haiku-4-5",
 )
+_WITHOUT_FORMAT = (
+    *("claude-3", "claude-4-", "claude-opus-4-0", "claude-opus-4-2"),
+    *("claude-sonnet-4-0", "claude-sonnet-4-2"),
+)
+"""Models whose answers no schema can be given for."""
 _SAMPLING = (*_BUDGET, "claude-opus-4-6", "claude-sonnet-4-6")
 """Models that take a temperature; later ones refuse it."""
 _BINDING = (
@@ -86,8 +93,7 @@ _BINDING = (
 in the middle of a turn, so the service is told to drop such thinking instead of failing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class Habits(Struct, frozen=True, kw_only=True):
     """How a model wants to be asked; an entry's options of the same names win."""
 
     thinking: str
@@ -223,8 +229,11 @@ def tail(request: ModelRequest) -> bytes:
     choice = _choice(request)
     thinking, effort, cap = _thinking(request, habit, forced=choice.get("type") in ("any", "tool"))
     options: dict[str, Any] = {"max_tokens": cap, **thinking}
-    if effort:
-        options["output_config"] = {"effort": effort}
+    output: dict[str, Any] = {"effort": effort} if effort else {}
+    if schema := _format(request):
+        output["format"] = {"type": "json_schema", "schema": schema}
+    if output:
+        options["output_config"] = output
     if habit.sampling and "thinking" not in thinking:
         options |= _sampling(request)
     if choice:
@@ -287,6 +296,14 @@ def _thinking(
         thinking["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
     level = "" if wanted_effort(request) is None else level_of(effort, EFFORTS)
     return ({"thinking": thinking} if thinking else {}), level, cap
+
+
+def _format(request: ModelRequest) -> dict[str, Any] | None:
+    """Return the schema that the service shall enforce, if it can."""
+    schema = wanted_schema(request)
+    if schema is None or request.model.provider_model.startswith(_WITHOUT_FORMAT):
+        return None
+    return closed_schema(schema)
 
 
 def _sampling(request: ModelRequest) -> dict[str, Any]:

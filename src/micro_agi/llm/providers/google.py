@@ -29,6 +29,7 @@ from micro_agi.llm.providers.parts import (
     to_json,
     tool_choice,
     wanted_effort,
+    wanted_schema,
 )
 from micro_agi.llm.providers.turns import (
     close,
@@ -181,6 +182,9 @@ def tail(request: ModelRequest) -> bytes:
         "thinkingConfig": _thinking(request),
         **{wire: card.get(name) for name, wire in FORWARDED.items()},
     }
+    # Its keywords that the service does not know are ignored there, and checked here.
+    if (schema := wanted_schema(request)) is not None:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
     config = {name: value for name, value in config.items() if value is not None}
     options: dict[str, Any] = {"generationConfig": config} if config else {}
     if choice := tool_choice(request):

@@ -3,15 +3,15 @@
 import secrets
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct, field
 
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.failure import ProviderError, classify, is_final, provider_error
 from micro_agi.llm.request import ModelRequest, ProviderAccess
-from micro_agi.llm.structured import is_strict
+from micro_agi.llm.structured import enforces, is_strict
 from micro_agi.messages import Image, ToolCall, ToolSpec
 from micro_agi.net.client import Headers
 from micro_agi.values import as_object, content_hash, nearest
@@ -146,10 +146,15 @@ def tool_choice(request: ModelRequest) -> tuple[str, str] | None:
     return ("function", wanted)
 
 
-def json_schema(request: ModelRequest) -> dict[str, Any] | None:
+def wanted_schema(request: ModelRequest) -> Mapping[str, Any] | None:
     """Return the wanted schema of the answer, for models that say they can keep to one."""
-    schema = request.options.schema
-    if schema is None or "structured_output" not in request.model.capabilities:
+    return request.options.schema if enforces(request.model) else None
+
+
+def json_schema(request: ModelRequest) -> dict[str, Any] | None:
+    """Return the wanted schema as OpenAI's dialects have it; None as `wanted_schema`."""
+    schema = wanted_schema(request)
+    if schema is None:
         return None
     name = "schema_" + content_hash(schema)[:16]
     return {"name": name, "schema": dict(schema), "strict": is_strict(schema)}
@@ -183,8 +188,7 @@ def schema_of(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "object", "properties": {}, **tool.schema}
 
 
-@dataclass(slots=True)
-class PartialCall:
+class PartialCall(Struct):
     """A tool call whose pieces are still coming."""
 
     id: str = ""

@@ -11,8 +11,9 @@ the request that return one (or an awaitable of one); or a single such function.
 import hashlib
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.catalogue import ModelCard
@@ -34,15 +35,13 @@ PROVIDER = "scripted"
 BYTES_PER_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+class Thinking(Struct, frozen=True):
     """A piece of thinking."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A tool call. Arguments are an object, or text to be malformed on purpose."""
 
     name: str
@@ -51,22 +50,19 @@ class Call:
     """Empty means one made from the request's hash: the same in a replay, else unique."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """The finish reason, when it is not the natural one."""
 
     reason: FinishReason
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """The usage to report, instead of an estimate."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """The connection breaks off here."""
 
 
@@ -74,8 +70,7 @@ Piece: TypeAlias = str | Thinking | Call | Finish | Spent | Broken | MicroAgiErr
 ScriptedReply: TypeAlias = Piece | Iterable[Piece] | AsyncIterable[Piece]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a script's function is given."""
 
     number: int

@@ -14,10 +14,10 @@ import email.utils
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from micro_agi.errors import LimitReached
 from micro_agi.llm.catalogue import ModelCard

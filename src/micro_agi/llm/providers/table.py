@@ -4,7 +4,8 @@ Dialects that a runtime may never need are imported when one is first built.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.llm.providers.openai import KEY, OFFICIAL, OpenAi
 from micro_agi.llm.providers.service import Dialect, Service
@@ -21,8 +22,7 @@ NOBODYS = Secret("nobody's")
 ANTHROPIC_VERSION = "2023-06-01"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderFacts:
+class ProviderFacts(Struct, frozen=True, kw_only=True):
     """What is known about a provider before anything is asked."""
 
     build: Callable[[ProviderAccess], Provider]
@@ -115,7 +115,8 @@ def writer(provider: str) -> Provider | None:
 
     `provider` is that of a model card: an id, with ` at ` and the address it was reached at.
     """
-    id_, _, url = provider.partition(" at ")
+    id_, _, place = provider.partition(" at ")
+    url = place.partition(" ")[0]
     if id_ == "scripted":
         from micro_agi.llm.providers.scripted import ScriptedModel
 

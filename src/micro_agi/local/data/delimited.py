@@ -7,8 +7,9 @@ texts. A row of another length than the header is kept and named, never an error
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid
 from micro_agi.local.data.budget import Budget
@@ -21,8 +22,7 @@ LOOK_AT_ROWS = 50
 DELIMITERS = (",", ";", "\t", "|")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(Struct, frozen=True, kw_only=True):
     """How a file is written."""
 
     delimiter: str
@@ -48,12 +48,11 @@ class Delimited:
         csv.field_size_limit(MAX_RECORD)
         head = file.read(LOOK_AT)
         if not head.strip():
-            raise InputInvalid("the file is empty", where="data_view", fix="name another file")
+            raise InputInvalid("the file is empty", fix="name another file")
         encoding, mark = encoding_of(head)
         if encoding.startswith("utf-16"):
             raise InputInvalid(
                 "the file is UTF-16, and tables are read as UTF-8",
-                where="data_view",
                 fix="convert it: iconv -f utf-16 -t utf-8 FILE",
             )
         self.form = _form(head[len(mark) :], encoding, tabs, delimiter, header)

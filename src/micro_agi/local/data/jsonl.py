@@ -30,7 +30,7 @@ class JsonLines:
         self._records = Records(file, start=start, quoted=False, budget=budget)
         first = self._records.first(LOOK_AT_ROWS)
         if not first:
-            raise InputInvalid("the file is empty", where="data_view", fix="name another file")
+            raise InputInvalid("the file is empty", fix="name another file")
         self.columns: tuple[str, ...] = _columns(map(_object, first))
 
     @property

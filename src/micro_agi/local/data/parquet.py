@@ -92,7 +92,6 @@ def _lines(process: "subprocess.Popen[bytes]", stream: Any) -> Iterator[Any]:
         if isinstance(value, dict) and "error" in value:
             raise ToolFailed(
                 f"the file is no readable parquet: {value['error']}",
-                where="data_view",
                 fix="check that the file is whole",
             )
         yield value

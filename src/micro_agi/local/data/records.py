@@ -12,8 +12,9 @@ import os
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from micro_agi.errors import LimitReached
 from micro_agi.local.data.budget import Budget
@@ -30,8 +31,7 @@ CHECK_EVERY = 1000
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(Struct, frozen=True, kw_only=True):
     """How many records there are, as far as was read."""
 
     records: int

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol
 
-from micro_agi.errors import InputInvalid
+from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.local.data.budget import SECONDS, Budget
 from micro_agi.local.data.delimited import Delimited
 from micro_agi.local.data.describe import describe
@@ -94,6 +94,10 @@ def data_view(workspace: Workspace, *, seconds: float = SECONDS) -> LocalTool:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             budget.drop()
+            raise
+        except MicroAgiError as error:
+            # What reads the bytes does not know whose they are.
+            error.where = error.where or place.shown
             raise
 
     return LocalTool(run=run, needs=needs)

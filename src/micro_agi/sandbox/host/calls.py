@@ -6,10 +6,10 @@ worker says about itself is never believed: the frame is the parent's own record
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
 from micro_agi.sandbox.failure import LuaFacts, tool_failed
@@ -66,8 +66,7 @@ class HostCall(msgspec.Struct, frozen=True):
         return self.args[position] if position < len(self.args) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostFunction:
+class HostFunction(Struct, frozen=True, kw_only=True):
     """Something the parent does for a worker."""
 
     run: Callable[[HostCall], Awaitable[Any]]

@@ -13,10 +13,11 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from msgspec import Struct
 
 from micro_agi.errors import InputInvalid, LimitReached, MicroAgiError, PolicyDenied, ToolFailed
 from micro_agi.net.addresses import is_private
@@ -47,8 +48,7 @@ RUNTIMES_OWN = frozenset(
 where the server thinks another one begins."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """One request, read from Lua's options."""
 
     method: str

@@ -9,8 +9,9 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from micro_agi.errors import EntryNotFound, InputInvalid, LimitReached, PolicyDenied
 from micro_agi.sandbox.host.calls import ALWAYS, Frame, HostCall, HostFunction
@@ -26,8 +27,7 @@ INBOX = ""
 """Stands for all topics that nobody listens to."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Mail:
+class Mail(Struct, kw_only=True):
     """One message. While it waits, its sender may still add to `value`."""
 
     topic: str
@@ -37,8 +37,7 @@ class Mail:
     taken: bool = False
 
 
-@dataclass(slots=True)
-class Mailbox:
+class Mailbox(Struct):
     """What one call in flight was sent and has not taken yet."""
 
     pid: str

@@ -15,9 +15,10 @@ The rest is said where it is read: `modules`, `limits`, `reaches`, `trial` in `t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 PYTHON = ".txt"
 """Python that only a locked worker runs, with names of its own: no module of this program."""
@@ -41,8 +42,7 @@ CPYTHON = frozenset({"python", "workspace"})
 """Families that attack the workers of Python tools; the others attack those of Lua."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attack:
+class Attack(Struct, frozen=True, kw_only=True):
     """One file of the corpus."""
 
     family: str

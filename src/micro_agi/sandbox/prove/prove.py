@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.fork_server import LEVELS, ForkServer, Level
@@ -30,8 +31,7 @@ AT_ONCE = 4
 """Attacks that run side by side; most of them wait for a deadline."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelProof:
+class LevelProof(Struct, frozen=True, kw_only=True):
     """What came of the corpus at one level."""
 
     level: Level

@@ -5,7 +5,7 @@ of at level B; `machine` the processor whose numbers or code it uses. Each attac
 by an honest call of the same session, which has to be served.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.limits import PYTHON

@@ -7,8 +7,10 @@ in this order, in the attack's session or another, and the last call is the one 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from micro_agi.errors import LimitReached, SandboxUnavailable, ToolFailed
 from micro_agi.sandbox.host.calls import ALWAYS, HostCall, HostFunction
@@ -120,8 +122,7 @@ def limits_of(attack: Attack, usual: Limits = LIMITS) -> Limits:
     return replace(usual, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(Struct, frozen=True):
     modules: tuple[str, ...]
     imports: Mapping[str, str]
     source: str

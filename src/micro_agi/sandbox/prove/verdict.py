@@ -6,16 +6,16 @@ should not have (`escaped`), and one that was stopped, but not for the stated re
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from micro_agi.sandbox.prove.corpus import Attack, Kind
 
 Answer = Literal["held", "differs", "escaped"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What happened."""
 
     kind: Kind
@@ -25,8 +25,7 @@ class Outcome:
     """What was really done outside the worker: host functions that ran, servers that answered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """An attack and what it came to."""
 
     attack: Attack

@@ -24,7 +24,8 @@ BASIC_FILE_RIGHTS = (1 << 13) - 1
 LATER_FILE_RIGHTS = ((2, 1 << 13), (3, 1 << 14), (5, 1 << 15))
 TCP_BIND_AND_CONNECT = 3
 ABSTRACT_SOCKETS_AND_SIGNALS = 3
-BENEATH = 1
+TCP_CONNECT = 2
+BENEATH, PORT = 1, 2
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIRECTORY = 1, 2, 4, 8
 REMOVE, MAKE_DIRECTORY, MAKE_FILE = 16 | 32, 128, 256
 RENAME_ACROSS, TRUNCATE = 1 << 13, 1 << 14
@@ -63,10 +64,12 @@ def restrict(
     readable: Iterable[str] = (),
     writable: Iterable[str] = (),
     executable: Iterable[str] = (),
+    ports: Iterable[int] = (),
 ) -> None:
     """Restrict this process, for ever, to reading some trees and working in others.
 
-    In `executable` ones programs may be run too, and links, pipes and sockets be made.
+    In `executable` ones programs may be run too, and links, pipes and sockets be made. To
+    `ports` TCP connections may be made.
     """
     files = BASIC_FILE_RIGHTS
     for since, bit in LATER_FILE_RIGHTS:
@@ -82,6 +85,10 @@ def restrict(
         for rights, paths in ((READ, readable), (WORK, writable), (PROGRAMS_WORK, executable)):
             for path in paths:
                 _allow(ruleset, path, rights & files)
+        for port in ports if network else ():
+            rule = struct.pack("<QQ", TCP_CONNECT, port)
+            if LIBC.syscall(LANDLOCK_ADD_RULE, ruleset, PORT, rule, 0) != 0:
+                raise fail("landlock_add_rule")
         if LIBC.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
             raise fail("landlock_restrict_self")
     finally:

@@ -50,8 +50,6 @@ THREADS = 64
 PAGE_BYTES = 4096
 STANDARD_PATHS = [path for path in sys.path if path not in sys.argv[3:]][1:]
 """Without the directory of this program, which is first."""
-PROTECTED = (".git",)
-"""Its hooks and settings name programs that run outside, as whoever uses git next."""
 
 
 def main() -> None:
@@ -92,7 +90,7 @@ def _confine(order: dict[str, Any]) -> str:
     # Its own process: it waits for the room, and keeps no end of the channel open.
     continue_inside()
     workspace = order["workspace"]
-    shell_root.enter(machine, workspace, libraries=libraries, protected=PROTECTED)
+    shell_root.enter(machine, workspace, libraries=libraries, protected=order["protected"])
     os.chdir(workspace)
     for capability in range(CAPABILITIES):
         LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)

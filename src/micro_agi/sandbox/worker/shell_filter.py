@@ -105,19 +105,25 @@ TABLES = {"x86_64": X86_64, "aarch64": AARCH64}
 
 CONDITIONAL = frozenset({"socket", "socketpair", "clone", "ioctl"})
 UNIX_SOCKETS = Check(0, "equal", 1)
+TCP = tuple(
+    (Check(0, "equal", 2), Check(1, "no bit", 6), Check(2, "equal", protocol))
+    for protocol in (0, 6)
+)
+"""IPv4, a stream, its usual protocol or TCP: others have the kernel load code for them."""
 NEW_NAMESPACES = Check(0, "no bit", 0x7E020000)
 """New namespaces would give a guest capabilities again, in there."""
 TYPING_INTO_A_TERMINAL = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX put words into the mouth of whoever sits at the terminal."""
 
 
-def program(machine: Machine) -> bytes:
-    """Assemble the filter."""
+def program(machine: Machine, *, network: bool = False) -> bytes:
+    """Assemble the filter; with `network`, TCP sockets can be made."""
     own = {**TABLES.get(platform.machine(), {}), **MERGED}
     machine = machine._replace(numbers={**machine.numbers, **own})
     rules = [
         *(Rule(name) for name in own if name not in CONDITIONAL | {"clone3"}),
         Rule("socket", checks=(UNIX_SOCKETS,)),
+        *(Rule("socket", checks=checks) for checks in (TCP if network else ())),
         Rule("socketpair", checks=(UNIX_SOCKETS,)),
         Rule("clone", checks=(NEW_NAMESPACES,)),
         *(

@@ -6,6 +6,7 @@ ones, and of what usually holds credentials in the workspace's own directory onl
 """
 
 import contextlib
+import errno
 import os
 import platform
 import re
@@ -62,8 +63,8 @@ def enter(
 ) -> None:
     """Replace `/`; raise OSError for what the kernel refuses.
 
-    `libraries` are further directories to read, at their own paths; `protected` names in the
-    workspace's own directory that cannot be changed from in here.
+    `libraries` are further directories to read, at their own paths; `protected` are paths below
+    the workspace that cannot be changed from in here.
     """
     programs = [path for path in PROGRAMS if os.path.isdir(path) and not os.path.islink(path)]
     links = [(path, os.readlink(path)) for path in PROGRAMS if os.path.islink(path)]
@@ -104,7 +105,7 @@ def enter(
     for handle, path in (each for each in further if each not in outside):
         _show(handle, PLACE + path, READ_ONLY | NO_SETUID | NO_DEVICES)
     _hide(work, workspace)
-    _protect(work, workspace, protected)
+    _protect(workspace, protected)
     os.chdir(PLACE)
     if LIBC.syscall(machine.numbers["pivot_root"], b".", b".") != 0:
         raise fail("pivot_root")
@@ -180,15 +181,53 @@ def _hide(work: int, workspace: str) -> None:
             _show_path(PLACE + cover, f"{PLACE}{workspace}/{name}")
 
 
-def _protect(work: int, workspace: str, names: Sequence[str]) -> None:
-    for name in names:
+def _protect(workspace: str, paths: Sequence[str]) -> None:
+    """Make paths below the workspace read-only, and nothing above them can be renamed."""
+    top = os.open(PLACE + workspace, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fixed: set[tuple[str, ...]] = set()
+    for path in paths:
+        parts = tuple(path.split("/"))
+        # A mount point cannot be renamed or removed in here; what it lies in could be.
+        for depth in range(1, len(parts)):
+            if parts[:depth] not in fixed:
+                _cover(top, parts[:depth], 0)
+                fixed.add(parts[:depth])
+        _cover(top, parts, READ_ONLY)
+    os.close(top)
+
+
+def _cover(top: int, parts: Sequence[str], flags: int) -> None:
+    """Mount a file or directory over itself, with more flags; raise if it is swapped meanwhile."""
+    handle = _beneath(top, parts)
+    if handle is None:
+        return
+    found = os.fstat(handle)
+    if found.st_mode & 0o170000 in (0o100000, 0o040000):
+        itself = f"/proc/self/fd/{handle}".encode()
+        has = os.statvfs(itself).f_flag
+        mount(itself, itself, None, BIND | RECURSIVE)
+        mounted = _beneath(top, parts)
+        if mounted is None or not os.path.samestat(os.fstat(mounted), found):
+            raise OSError(errno.EAGAIN, f"`{'/'.join(parts)}` was swapped while it was protected")
+        kept = sum(flag for bit, flag in (*KEPT, *ACCESS_TIMES) if has & bit)
+        target = f"/proc/self/fd/{mounted}".encode()
+        mount(None, target, None, BIND | REMOUNT | kept | flags | NO_SETUID | NO_DEVICES)
+        os.close(mounted)
+    os.close(handle)
+
+
+def _beneath(top: int, parts: Sequence[str]) -> int | None:
+    """Open a path component by component; None when it is not there, or a link is in it."""
+    at = os.dup(top)
+    for name in parts:
         try:
-            handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=work)
-        except OSError:
-            continue
-        if os.fstat(handle).st_mode & 0o170000 in (0o100000, 0o040000):
-            _show(handle, f"{PLACE}{workspace}/{name}", READ_ONLY | NO_SETUID | NO_DEVICES)
-        os.close(handle)
+            below = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        finally:
+            os.close(at)
+        at = below
+    return at
 
 
 def _show_path(source: str, target: str) -> None:

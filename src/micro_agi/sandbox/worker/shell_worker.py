@@ -52,6 +52,13 @@ ENVIRONMENT = {
     "PAGER": "cat",
     "GIT_PAGER": "cat",
     "GIT_TERMINAL_PROMPT": "0",
+    # Looking at a repository is allowed unasked. Its settings may name a program that is run for
+    # that, and any directory may be made to look like a repository: not for git in here.
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_1": "explicit",
 }
 
 
@@ -93,14 +100,22 @@ def _confined(order: dict[str, Any]) -> dict[str, Any]:
     machine = this_machine()
     if machine is None or not seccomp.available():
         return {"unavailable": "this machine has no system call filter for it"}
-    code = shell_filter.program(machine)
+    channel = order["network"]
+    code = shell_filter.program(machine, network=channel is not None)
     abi = 0 if "landlock" in order["without"] else landlock.version()
     left_out = "namespaces" in order["without"]
     inside, problem = (False, "left out") if left_out else namespaces.unshare(as_root=False)
     if not inside or problem:
         return {"unavailable": f"namespaces: {problem}"}
     continue_inside()
-    shell_root.enter(machine, order["workspace"])
+    port, proxies = 0, {}
+    if channel is not None:
+        # Most commands have no network, and do not pay for its modules.
+        from micro_agi.sandbox.worker import room_network
+
+        port = room_network.open_door(channel)
+        proxies = room_network.environment(port)
+    shell_root.enter(machine, order["workspace"], protected=order["protected"])
     os.chdir(os.path.join(order["workspace"], order["directory"]))
     for capability in range(CAPABILITIES):
         LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -116,10 +131,11 @@ def _confined(order: dict[str, Any]) -> dict[str, Any]:
             _limit(order)
             if abi:
                 workable = shell_root.workable(order["workspace"])
-                landlock.restrict(abi, readable=("/",), executable=workable)
+                ports = [port] if port else []
+                landlock.restrict(abi, readable=("/",), executable=workable, ports=ports)
             os.closerange(3, 256)
             seccomp.install(machine, code)
-            environment = {**ENVIRONMENT, "PWD": os.getcwd()}
+            environment = {**ENVIRONMENT, **proxies, "PWD": os.getcwd()}
             arguments = ["--norc", "--noprofile"] if shell.endswith("bash") else []
             os.execve(shell, [shell, *arguments, "-c", order["command"]], environment)  # noqa: S606
         finally:

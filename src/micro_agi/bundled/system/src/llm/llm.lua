@@ -18,7 +18,7 @@ local llm = {
     },
     FINISH_REASON = {
         STOP = "stop", LENGTH = "length", CONTENT_FILTER = "filtered",
-        TOOL_CALL = "tool_call", ERROR = "error",
+        TOOL_CALL = "tool_call", ERROR = "error", CUT = "cut",
     },
     CAPABILITY = {
         GENERATE = "generate", TOOL_USE = "tool_use", STRUCTURED_OUTPUT = "structured_output",

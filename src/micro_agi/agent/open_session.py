@@ -1,0 +1,111 @@
+"""Make the agents of one runtime, and open its sessions.
+
+`app.Runtime` builds one opener and hands on what its callers ask for. A session's journal,
+conversation, agent and approvals are put together here, and nothing of the app runs before
+it is permitted.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from micro_agi.agent.compress import Compressor
+from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.limits import limits_of
+from micro_agi.agent.session import Session, SessionParts
+from micro_agi.agent.traits import Merger
+from micro_agi.messages import AnyEvent
+from micro_agi.registry.users import Users
+from micro_agi.security.context import CallContext
+from micro_agi.security.tenancy import check_user, owned_session, user_of
+from micro_agi.sessions.conversation import derive
+from micro_agi.sessions.journal import Journal
+from micro_agi.sessions.recovery import unfinished
+from micro_agi.settings import Settings
+from micro_agi.tools.approve import Approvals, Approver
+
+
+class SessionOpener(Struct, frozen=True, kw_only=True):
+    """What agents and sessions of one runtime share."""
+
+    settings: Settings
+    users: Users
+    journal: Journal
+    parts: AgentParts
+    """With the registry of all: each user's agents get what the user may know of it."""
+    compressor: Compressor
+    watch: Callable[[str, AnyEvent], None] | None
+    """Gets every committed event with the session's id; for spans."""
+
+    def agent_context(
+        self,
+        user: str | None = None,
+        *,
+        context: Mapping[str, Any] | None = None,
+        delegate_tools: Mapping[str, Any] | None = None,
+        memory_contract: Mapping[str, Any] | None = None,
+        context_merger: Merger | None = None,
+        caller: CallContext | None = None,
+        enable_cache: bool = True,
+    ) -> AgentContext:
+        """Return a new agent context, as `app.Runtime.agent_context` says."""
+        user = self.users.named(user) if caller is None else caller.user
+        return AgentContext(
+            replace(self.parts, registry=self.users.registry_of(user)),
+            context=context,
+            delegate_tools=delegate_tools,
+            memory_contract=memory_contract,
+            context_merger=context_merger,
+            caller=caller,
+            enable_cache=enable_cache,
+        )
+
+    async def open(
+        self,
+        session_id: str,
+        *,
+        new: bool,
+        agent: str,
+        context: Mapping[str, Any] | None,
+        approver: Approver,
+        user: str | None,
+    ) -> Session:
+        """Open a session, as `app.Runtime.session` says.
+
+        `new` says that nobody has written to it yet, so its journal is not read.
+        """
+        # Whoever may choose the user may as well name the session alone.
+        user = self.users.named(user) or user_of(session_id)
+        session_id = owned_session(session_id, check_user(user))
+        await self.users.welcome(user)
+        recorded = [] if new else await self.journal.read(session_id)
+        events = [r.event for r in recorded]
+        conversation = derive(events)
+        talker = self.agent_context(user, context=context)
+        definition = await talker.definition(agent or self.settings.agent or conversation.agent)
+        return Session(
+            self._session_parts(user),
+            journal=(
+                self.journal.start(session_id, agent=definition.id)
+                if new
+                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+            ),
+            conversation=conversation,
+            agent=talker,
+            definition=definition,
+            approvals=Approvals(self.users.registry_of(user), approver),
+            unfinished=unfinished(events),
+        )
+
+    def _session_parts(self, user: str) -> SessionParts:
+        return SessionParts(
+            registry=self.users.registry_of(user),
+            caller=self.parts.caller,
+            compressor=self.compressor,
+            new_agent=lambda values: self.agent_context(user, context=values),
+            verify=self.settings.verify,
+            watch=self.watch,
+            limits=limits_of(self.settings),
+        )

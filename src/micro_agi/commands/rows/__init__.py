@@ -1,0 +1,1 @@
+"""The rows of `commands/table.py`, by what the commands are about."""
