@@ -35,6 +35,8 @@ class Size:
     """Sessions that wait."""
     chaos_s: float
     """How long things are killed at random."""
+    python: str = sys.executable
+    """What clients are started with; the tests have one that need not import."""
 
 
 FULL = Size(
@@ -68,8 +70,8 @@ TINY = Size(
 class Client:
     """One running client process."""
 
-    def __init__(self, job: Job) -> None:
-        command = [sys.executable, "-m", "benchmarks.client", json.encode(job).decode()]
+    def __init__(self, job: Job, python: str) -> None:
+        command = [python, "-m", "benchmarks.client", json.encode(job).decode()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -92,10 +94,10 @@ class Client:
 
 
 @contextmanager
-def started(job: Job) -> Iterator[Client]:
+def started(job: Job, python: str) -> Iterator[Client]:
     """Start a client, with a home of its own, as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="micro-agi-") as home:
-        client = Client(structs.replace(job, home=home))
+        client = Client(structs.replace(job, home=home), python)
         try:
             yield client
         finally:
@@ -132,7 +134,7 @@ def interleaved(
                 together=together,
                 budget=(budgets or {}).get(name, 0),
             )
-            clients[name] = stack.enter_context(started(job))
+            clients[name] = stack.enter_context(started(job, size.python))
             clients[name].run(1)
         for _ in range(size.rounds):
             for name, client in clients.items():

@@ -1,6 +1,7 @@
 """Imports point down. The drawing in ARCHITECTURE.md is this table."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ MAY_IMPORT = {
         *("store", "net", "registry", "sandbox", "llm", "tools", "framework"),
     },
     "native_functions": {
-        *("store", "net", "registry", "memory", "tools", "local", "agent"),
+        *("security", "store", "net", "registry", "memory", "tools", "local", "agent"),
     },
     "testing": {
         *("security", "store", "search", "net", "registry", "sandbox", "llm", "sessions"),
@@ -52,6 +53,7 @@ MAY_IMPORT = {
 ENTRY_POINTS = {"micro_agi.cli", "micro_agi.api", "micro_agi.__main__"}
 
 
+@cache
 def modules_used(file: Path) -> set[str]:
     """Every `micro_agi.x.y` imported anywhere in the file, even lazily."""
     names = []

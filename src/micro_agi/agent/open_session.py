@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from micro_agi.agent.compress import Compressor
-from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.compress import Cheap, Compressor
+from micro_agi.agent.context import AgentContext, AgentParts, ChooseModel
 from micro_agi.agent.limits import limits_of
+from micro_agi.agent.schema_processors import SchemaProcessors
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.traits import Merger
+from micro_agi.llm.gateway import Gateway
 from micro_agi.messages import AnyEvent
 from micro_agi.registry.users import Users
 from micro_agi.security.context import CallContext
@@ -25,6 +26,8 @@ from micro_agi.sessions.journal import Journal
 from micro_agi.sessions.recovery import unfinished
 from micro_agi.settings import Settings
 from micro_agi.tools.approve import Approvals, Approver
+from micro_agi.tools.call import ToolCaller
+from micro_agi.tools.functions import Functions
 
 
 class SessionOpener(Struct, frozen=True, kw_only=True):
@@ -33,9 +36,14 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
     settings: Settings
     users: Users
     journal: Journal
-    parts: AgentParts
-    """With the registry of all: each user's agents get what the user may know of it."""
-    compressor: Compressor
+    functions: Functions
+    gateway: Gateway
+    choose: ChooseModel
+    cheap: Cheap
+    caller: ToolCaller
+    processors: SchemaProcessors
+    permit: Callable[[], None]
+    """Raises PolicyDenied as long as nobody trusts the app."""
     watch: Callable[[str, AnyEvent], None] | None
     """Gets every committed event with the session's id; for spans."""
 
@@ -53,7 +61,7 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
         """Return a new agent context, as `app.Runtime.agent_context` says."""
         user = self.users.named(user) if caller is None else caller.user
         return AgentContext(
-            replace(self.parts, registry=self.users.registry_of(user)),
+            self._agent_parts(user),
             context=context,
             delegate_tools=delegate_tools,
             memory_contract=memory_contract,
@@ -99,13 +107,35 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
             unfinished=unfinished(events),
         )
 
+    def _agent_parts(self, user: str) -> AgentParts:
+        settings = self.settings
+        return AgentParts(
+            registry=self.users.registry_of(user),
+            functions=self.functions,
+            gateway=self.gateway,
+            choose=self.choose,
+            caller=self.caller,
+            processors=self.processors,
+            permit=self.permit,
+            allow_hosts=settings.allow_hosts,
+            tool_budget=settings.tool_budget,
+            temperature=None if settings.temperature < 0 else settings.temperature,
+            max_tokens=settings.max_tokens or None,
+        )
+
     def _session_parts(self, user: str) -> SessionParts:
+        settings = self.settings
         return SessionParts(
             registry=self.users.registry_of(user),
-            caller=self.parts.caller,
-            compressor=self.compressor,
+            caller=self.caller,
+            compressor=Compressor(
+                gateway=self.gateway,
+                cheap=self.cheap,
+                at=settings.compress_at,
+                target_chars=settings.compress_to_chars,
+            ),
             new_agent=lambda values: self.agent_context(user, context=values),
-            verify=self.settings.verify,
+            verify=settings.verify,
             watch=self.watch,
-            limits=limits_of(self.settings),
+            limits=limits_of(settings),
         )
