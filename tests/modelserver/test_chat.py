@@ -242,7 +242,7 @@ def test_a_prompt_without_a_token_is_refused(play):
 
     async def scenario(served):
         served.engine.encode = lambda text: []
-        with pytest.raises(openai.BadRequestError, match="the prompt has no tokens"):
+        with pytest.raises(served.sdk.BadRequestError, match="the prompt has no tokens"):
             await served.say("hi")
 
     play(FakeEngine("never"), scenario)
