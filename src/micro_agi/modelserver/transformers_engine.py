@@ -25,7 +25,10 @@ ALONE_S, AMONG_OTHERS_S = 2.0, 0.25
 """What a piece of a prompt should take, while nobody or somebody else waits for tokens. Each
 piece costs about a token's time more, which is for reading the weights once."""
 FIRST_SPEED = 256
-"""Tokens a second, before any piece has been computed."""
+"""Tokens a second at most, before any piece has been computed."""
+OPERATIONS = 5e10
+"""That a thread of a processor computes in a second, about: a first piece of a large model
+should not take a minute."""
 SHORTEST_PIECE = 32
 _ENDLESS = 1 << 20
 """Some tokenizers say so about lengths that nobody set."""
@@ -52,7 +55,8 @@ class TransformersEngine:
         self._prefixes: Prefixes[DynamicCache] = Prefixes(max_bytes=cache_bytes)
         self._batches = Batches(self._new_cache)
         self._croppable = croppable(self._new_cache())
-        self._speed: float = FIRST_SPEED
+        needed = 2 * network.num_parameters()
+        self._speed = min(FIRST_SPEED, OPERATIONS * torch.get_num_threads() / needed)
         known = inspect.signature(network.forward).parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
