@@ -35,6 +35,9 @@ class Size:
     """Sessions that wait."""
     chaos_s: float
     """How long things are killed at random."""
+    calls: int
+    """In one turn."""
+    call_rounds: int
     python: str = sys.executable
     """What clients are started with; the tests have one that need not import."""
 
@@ -51,6 +54,8 @@ FULL = Size(
     together=50,
     idle=2000,
     chaos_s=30.0,
+    calls=10_000,
+    call_rounds=1,
 )
 TINY = Size(
     rounds=1,
@@ -64,6 +69,8 @@ TINY = Size(
     together=3,
     idle=20,
     chaos_s=1.0,
+    calls=100,
+    call_rounds=1,
 )
 
 

@@ -25,6 +25,7 @@ ROWS = {
     "data": 5,
     "sandbox": 24,
     "sessions": 3,
+    "calls": 6,
     "chaos": 12,
 }
 

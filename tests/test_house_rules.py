@@ -112,7 +112,9 @@ def test_no_file_names_a_place_of_one_machine_or_a_package_registry():
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
-    bad = re.compile(r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs|://[^ \"]+/simple/")
+    bad = re.compile(
+        r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs|://[^ \"]+/simple/"
+    )
     for name in filter(None, listed.split("\0")):
         file = ROOT / name
         if file.is_file() and file != Path(__file__):

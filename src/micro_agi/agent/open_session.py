@@ -21,9 +21,8 @@ from micro_agi.messages import AnyEvent
 from micro_agi.registry.users import Users
 from micro_agi.security.context import CallContext
 from micro_agi.security.tenancy import check_user, owned_session, user_of
-from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
-from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.standing import Standing
 from micro_agi.settings import Settings
 from micro_agi.tools.approve import Approvals, Approver
 from micro_agi.tools.call import ToolCaller
@@ -88,23 +87,22 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
         user = self.users.named(user) or user_of(session_id)
         session_id = owned_session(session_id, check_user(user))
         await self.users.welcome(user)
-        recorded = [] if new else await self.journal.read(session_id)
-        events = [r.event for r in recorded]
-        conversation = derive(events)
+        stands = Standing() if new else await self.journal.standing(session_id)
         talker = self.agent_context(user, context=context)
-        definition = await talker.definition(agent or self.settings.agent or conversation.agent)
+        wanted = agent or self.settings.agent or stands.conversation.agent
+        definition = await talker.definition(wanted)
         return Session(
             self._session_parts(user),
             journal=(
                 self.journal.start(session_id, agent=definition.id)
                 if new
-                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+                else await self.journal.open(session_id, agent=definition.id, after=stands)
             ),
-            conversation=conversation,
+            conversation=stands.conversation,
             agent=talker,
             definition=definition,
             approvals=Approvals(self.users.registry_of(user), approver),
-            unfinished=unfinished(events),
+            unfinished=stands.unfinished,
         )
 
     def _agent_parts(self, user: str) -> AgentParts:
@@ -121,6 +119,7 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
             tool_budget=settings.tool_budget,
             temperature=None if settings.temperature < 0 else settings.temperature,
             max_tokens=settings.max_tokens or None,
+            redactor=self.journal.redactor,
         )
 
     def _session_parts(self, user: str) -> SessionParts:
