@@ -113,7 +113,8 @@ def test_no_file_names_a_place_of_one_machine_or_a_package_registry():
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
     bad = re.compile(
-        r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs|://[^ \"]+/simple/"
+        r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs"
+        r"|://[^ \"]+/simple/"
     )
     for name in filter(None, listed.split("\0")):
         file = ROOT / name

@@ -235,3 +235,14 @@ def test_what_cannot_be_honoured_is_refused_with_its_place(play, options, where,
             await served.say("hi", model="gpt")
 
     play(FakeEngine("never"), scenario)
+
+
+def test_a_prompt_without_a_token_is_refused(play):
+    """Some tokenizers have none for what they do not know."""
+
+    async def scenario(served):
+        served.engine.encode = lambda text: []
+        with pytest.raises(served.sdk.BadRequestError, match="the prompt has no tokens"):
+            await served.say("hi")
+
+    play(FakeEngine("never"), scenario)
