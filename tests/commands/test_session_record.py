@@ -6,30 +6,16 @@ import sqlite3
 
 import pytest
 
-from micro_agi.llm.providers.scripted import Call
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 from tests.commands.conftest import lines_fit
+from tests.half import HALF, ID, TURN
 
-ID = "app.generated:half"
-HALF = {
-    "name": "half",
-    "description": "Halve a number",
-    "source": "return { handler = function(a) return { half = a.n / 2 } end }",
-    "input_schema": {"type": "object", "properties": {"n": {"type": "number"}}},
-    "tests": [{"args": {"n": 4}, "expect": {"half": 2}}],
-}
 ROUNDED = {
     **HALF,
     "description": "Halve a number, rounded down",
     "source": "return { handler = function(a) return { half = a.n // 2 } end }",
 }
-TURN = [
-    Call("create_tool", HALF),
-    Call("load_tool", {"id": ID}),
-    [Call("half", {"n": 3}), Call("half", {"n": 8})],
-    "1.5 and 4",
-    "nothing",
-]
+PLAYED = [*TURN, "nothing"]
 WHOLE = "4 of 4 model requests rebuilt byte for byte; journal and registry hold together\n"
 
 
@@ -39,7 +25,7 @@ def played(tmp_path_factory):
     place = tmp_path_factory.mktemp("record") / "home"
 
     async def scenario():
-        async with scripted_runtime(TURN, home=str(place)) as play:
+        async with scripted_runtime(PLAYED, home=str(place)) as play:
             await run_transcript(play.runtime, "halve 3 and 8", session="halving")
             await play.runtime.gate.native(ROUNDED, play.runtime.root())
             await run_transcript(play.runtime, "what else?", session="other")
