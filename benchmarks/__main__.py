@@ -5,6 +5,7 @@ import os
 import platform
 
 from benchmarks import (
+    calls,
     chaos,
     commands,
     data,
@@ -38,6 +39,7 @@ SCRIPTS = {
     "memory": memory,
     "data": data,
     "sessions": sessions,
+    "calls": calls,
     "chaos": chaos,
 }
 

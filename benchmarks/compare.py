@@ -35,6 +35,11 @@ class Size:
     """Sessions that wait."""
     chaos_s: float
     """How long things are killed at random."""
+    calls: int
+    """In one turn."""
+    call_rounds: int
+    python: str = sys.executable
+    """What clients are started with; the tests have one that need not import."""
 
 
 FULL = Size(
@@ -49,6 +54,8 @@ FULL = Size(
     together=50,
     idle=2000,
     chaos_s=30.0,
+    calls=10_000,
+    call_rounds=1,
 )
 TINY = Size(
     rounds=1,
@@ -62,14 +69,16 @@ TINY = Size(
     together=3,
     idle=20,
     chaos_s=1.0,
+    calls=100,
+    call_rounds=1,
 )
 
 
 class Client:
     """One running client process."""
 
-    def __init__(self, job: Job) -> None:
-        command = [sys.executable, "-m", "benchmarks.client", json.encode(job).decode()]
+    def __init__(self, job: Job, python: str) -> None:
+        command = [python, "-m", "benchmarks.client", json.encode(job).decode()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -92,10 +101,10 @@ class Client:
 
 
 @contextmanager
-def started(job: Job) -> Iterator[Client]:
+def started(job: Job, python: str) -> Iterator[Client]:
     """Start a client, with a home of its own, as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="micro-agi-") as home:
-        client = Client(structs.replace(job, home=home))
+        client = Client(structs.replace(job, home=home), python)
         try:
             yield client
         finally:
@@ -132,7 +141,7 @@ def interleaved(
                 together=together,
                 budget=(budgets or {}).get(name, 0),
             )
-            clients[name] = stack.enter_context(started(job))
+            clients[name] = stack.enter_context(started(job, size.python))
             clients[name].run(1)
         for _ in range(size.rounds):
             for name, client in clients.items():

@@ -74,8 +74,8 @@ class OurLoop:
         """When the last reply with calls had come, on the machine's clock."""
 
     @classmethod
-    async def open(cls, job: Job, *, out: TextIO) -> "OurLoop":
-        """Open a runtime on an app with one agent and the job's tool."""
+    async def open(cls, job: Job, *, out: TextIO, **limits: float) -> "OurLoop":
+        """Open a runtime on an app with one agent and the job's tool; `limits` are settings."""
         home = Path(job.home)
         sources = home / "app" / "src"
         sources.mkdir(parents=True)
@@ -88,7 +88,7 @@ class OurLoop:
             (sources / "more" / "_index.yaml").write_text(more_tools(job.more), "utf-8")
         flags = {"app": str(home / "app"), "home": str(home / "state"), "tool_budget": job.budget}
         model = {"base_url": job.base_url, "model": "bench", "api_key": "none-but-scrubbed"}
-        settings = load(flags={**flags, **model})
+        settings = load(flags={**flags, **model, **limits})
         runtime = await Runtime.open(settings)
         runtime.trust()
         if job.tool in TOOLS:

@@ -46,6 +46,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS if len(fields) > 12 else 0.0
 
 
+def threads_cpu_s(pid: int) -> float:
+    """Return the CPU time so far of the threads that a process has now, to the microsecond."""
+    spent = (p.read_text().split()[0] for p in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(map(int, spent)) / 1e9
+
+
 def memory_mb(pid: int | str) -> tuple[float, float]:
     """Return resident and proportional memory: shared pages count whole, or by their share."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

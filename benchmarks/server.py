@@ -12,22 +12,19 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import ClassVar
 
-from benchmarks.wire import Plan, plan
+from benchmarks.wire import PROMPT_TOKENS, SUMMARY, Plan, plan, text_reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
-MODELS = json.dumps(
-    {
-        "object": "list",
-        # A long history must fit: what is measured is carrying it, not shortening it.
-        "data": [{"id": "bench", "object": "model", "max_model_len": 1_000_000}],
-    }
-).encode()
+WINDOW = 1_000_000
+"""A long history must fit: what is measured is carrying it, not shortening it."""
+COUNTED_WINDOW = 32_768
+"""Of plans that count: here the history shall be shortened often."""
 
 known_plan = cache(plan)
 
@@ -36,8 +33,19 @@ known_plan = cache(plan)
 def encoded(name: str, number: int) -> tuple[bytes, ...]:
     """Return a reply as the pieces to write: one chunk for each frame, as real servers send."""
     found = known_plan(name)
-    chunks = [b"%x\r\n%b\r\n" % (len(frame), frame) for frame in found.replies[number]]
+    chunks = [chunked(frame) for frame in found.replies[number]]
     return (HEAD, *chunks, END) if found.pause_s else (b"".join((HEAD, *chunks, END)),)
+
+
+def chunked(frame: bytes) -> bytes:
+    """Return one frame as a chunk."""
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
+
+
+def counting(frames: Iterable[bytes], body: bytes) -> bytes:
+    """Return a reply that says how many bytes its request had, in one piece."""
+    usage = PROMPT_TOKENS.replace(b"11", b"%d" % len(body))
+    return b"".join((HEAD, *(chunked(f.replace(PROMPT_TOKENS, usage)) for f in frames), END))
 
 
 class Connection(asyncio.Protocol):
@@ -64,24 +72,31 @@ class Connection(asyncio.Protocol):
                 self.head = bytes(self.received[:end])
                 self.wanted = end + 4 + body_length(self.head)
                 continue
+            body = bytes(self.received[len(self.head) + 4 : self.wanted])
             del self.received[: self.wanted]
             self.wanted = 0
-            self.answer(self.head.split(b" ", 2)[1].decode())
+            self.answer(self.head.split(b" ", 2)[1].decode(), body)
 
-    def answer(self, path: str) -> None:
+    def answer(self, path: str, body: bytes) -> None:
         address, _, rest = path.removeprefix("/").partition("/v1")
         if rest == "/models":
-            self.send_json(MODELS)
+            self.send_json(models(address.partition("/")[2]))
         elif rest == "/last":
             self.send_json(json.dumps(self.last[address]).encode())
         else:
             self.last[address] = time.monotonic()
-            self.reply(address, address.partition("/")[2])
+            self.reply(address, address.partition("/")[2], body)
 
-    def reply(self, address: str, name: str) -> None:
+    def reply(self, address: str, name: str, body: bytes) -> None:
         found = known_plan(name)
+        if found.counted and b'"tools":' not in body:
+            self.transport.write(counting(text_reply((SUMMARY,)), body))
+            return
         number = self.served[address] % len(found.replies)
         self.served[address] += 1
+        if found.counted:
+            self.transport.write(counting(found.replies[number], body))
+            return
         pieces = encoded(name, number)
         if found.pause_s:
             task = asyncio.create_task(self.pace(pieces, found))
@@ -98,6 +113,13 @@ class Connection(asyncio.Protocol):
     def send_json(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.transport.write(head % len(body) + body)
+
+
+def models(name: str) -> bytes:
+    """Return the list of models, as a client of a plan is told it."""
+    window = COUNTED_WINDOW if name and known_plan(name).counted else WINDOW
+    model = {"id": "bench", "object": "model", "max_model_len": window}
+    return json.dumps({"object": "list", "data": [model]}).encode()
 
 
 def body_length(head: bytes) -> int:

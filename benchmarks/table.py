@@ -126,6 +126,7 @@ def faster(
     *,
     ahead: float | None = None,
     goal: float | None = None,
+    peer_name: str = "hand loop",
 ) -> Row:
     """Build a row of a rate, judged by ours ÷ peer."""
     return Row(
@@ -133,6 +134,7 @@ def faster(
         ours=ours,
         unit=unit,
         peer=peer,
+        peer_name=peer_name,
         judged=ours / peer,
         judged_unit="×",
         ahead=ahead,

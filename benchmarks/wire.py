@@ -2,7 +2,9 @@
 
 `text-N` is one reply of N tokens, all sent at once; `slow-N` sends one token a millisecond.
 `TOOL-CALLS-STEPS` is a turn of STEPS replies: each but the last says a few words and calls
-TOOL, CALLS times; the last one is the answer.
+TOOL, CALLS times; the last one is the answer. `counted-STEPS` is such a turn of long calls of
+`echo`, whose usage says as many tokens as the request has bytes; a request without tools,
+which is that of a summariser, gets `SUMMARY` between two of its replies.
 """
 
 import json
@@ -11,6 +13,9 @@ from dataclasses import dataclass
 WORDS = ("Let", " me", " look", " at", " that", " with", " a", " tool.")
 ANSWER_TOKENS = 8
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+PROMPT_TOKENS = b'"prompt_tokens": 11'
+SUMMARY = "The user wants to look at everything, one thing after the other."
+PADDING = " and then some words, as long results have them" * 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Plan:
     """Each as the frames of its stream."""
     pause_s: float = 0.0
     """Between two frames; 0 sends a reply in one piece."""
+    counted: bool = False
 
 
 def plan(name: str) -> Plan:
@@ -30,6 +36,9 @@ def plan(name: str) -> Plan:
     if kind in ("text", "slow"):
         reply = text_reply(tuple(f" word{n % 10}" for n in range(counts[0])))
         return Plan((reply,), 0.001 if kind == "slow" else 0.0)
+    if kind == "counted":
+        asking = [call_reply("echo", 1, step, PADDING) for step in range(counts[0] - 1)]
+        return Plan((*asking, text_reply(WORDS[:ANSWER_TOKENS])), counted=True)
     calls, steps = counts
     asking = [call_reply(kind, calls, step) for step in range(steps - 1)]
     return Plan((*asking, text_reply(WORDS[:ANSWER_TOKENS])))
@@ -42,7 +51,7 @@ def text_reply(tokens: tuple[str, ...]) -> tuple[bytes, ...]:
     return _frames(deltas, "stop")
 
 
-def call_reply(tool: str, calls: int, step: int) -> tuple[bytes, ...]:
+def call_reply(tool: str, calls: int, step: int, padding: str = "") -> tuple[bytes, ...]:
     """Return the frames of a few words and some tool calls, each in four pieces."""
     deltas: list[dict[str, object]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": word} for word in WORDS]
@@ -52,7 +61,7 @@ def call_reply(tool: str, calls: int, step: int) -> tuple[bytes, ...]:
         deltas.append({"tool_calls": [call]})
         deltas += [
             {"tool_calls": [{"index": n, "function": {"arguments": piece}}]}
-            for piece in ('{"te', 'xt":"step', f' {step}.{n}"}}')
+            for piece in ('{"te', 'xt":"step', f' {step}.{n}{padding}"}}')
         ]
     return _frames(deltas, "tool_calls")
 

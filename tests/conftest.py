@@ -1,7 +1,10 @@
 """What all tests share."""
 
+import fcntl
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,26 @@ from tests.warm import Warm
 # The zygotes, which get no environment, keep theirs in any case.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+LONGEST_FIRST = (
+    *("test_benchmarks.py", "test_escapes.py", "test_load.py", "test_documents.py"),
+    *("test_prove.py", "test_fuzz.py", "test_resume.py", "test_registry_door.py"),
+)
+"""Files whose tests take seconds each. At the end of a run they would leave all processors but
+one idle, and taken apart by another process what `test_escapes.py` shares is made twice."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest tests; the first of the processes gets them."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One test process more than there are processors: a quarter of its time, each waits."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+    return len(usable) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,3 +50,14 @@ def warm():
     """Starts programs of ours without their imports; nothing runs until the first one."""
     with Warm() as started:
         yield started
+
+
+@pytest.fixture
+def demo_port():
+    """The port of the demo, for one test of this machine at a time.
+
+    A demo that finds it taken takes another, and then its tool is not the one of the last time.
+    """
+    with open(Path(tempfile.gettempdir(), f"micro-agi-demo-{os.getuid()}.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -131,7 +131,7 @@ class Session:
             return ""
         where = {"cwd": self.directory, "env": self.environment}
         if block.language == "python":
-            done = self.warm.run(code=block.text, together=True, **where)
+            done = self.warm.run("python", "-c", block.text, together=True, **where)
         else:
             self.warm.start()
             done = subprocess.run(
@@ -150,7 +150,9 @@ class Session:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_code_block_runs_and_prints_what_the_page_shows(page, tmp_path, warm):
+def test_every_code_block_runs_and_prints_what_the_page_shows(page, tmp_path, warm, request):
+    if any(b.runs and "micro-agi demo" in b.text for b in blocks_of(page)):
+        request.getfixturevalue("demo_port")
     session, printed = Session(tmp_path, warm), ""
     for block in blocks_of(page):
         place = f"{name_of(page)}:{block.line}"
@@ -172,6 +174,7 @@ def test_generated_pages_are_what_the_code_says():
     assert generate["outdated"]() == []
 
 
+@pytest.mark.usefixtures("demo_port")
 @pytest.mark.requirement("000/run/banner", "000/run/time", "000/run/fetch")
 def test_the_readme_shows_what_the_demo_prints(tmp_path, warm):
     transcripts = [b for b in blocks_of(ROOT / "README.md") if b.info == "demo"]

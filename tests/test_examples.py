@@ -21,7 +21,7 @@ def promised(example: Path) -> list[str]:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_prints_what_its_docstring_says(example, tmp_path, warm):
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    done = warm.run(str(example), cwd=tmp_path, env=kept)
+    done = warm.run("python", str(example), cwd=tmp_path, env=kept)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == promised(example)
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"

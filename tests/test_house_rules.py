@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import micro_agi.api
@@ -13,6 +14,7 @@ SOURCE = ROOT / "src" / "micro_agi"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
+@cache
 def code(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
@@ -111,7 +113,8 @@ def test_no_file_names_a_place_of_one_machine_or_a_package_registry():
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
     bad = re.compile(
-        r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs|://[^ \"]+/simple/"
+        r"/(work|tmp/bash_jobs|opt/pypi)[/.]|index-url|pypi\.org|pythonhosted\.org|npmjs"
+        r"|://[^ \"]+/simple/"
     )
     for name in filter(None, listed.split("\0")):
         file = ROOT / name

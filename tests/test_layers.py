@@ -1,6 +1,7 @@
 """Imports point down. The drawing in ARCHITECTURE.md is this table."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ MAY_IMPORT = {
 ENTRY_POINTS = {"micro_agi.cli", "micro_agi.api", "micro_agi.__main__"}
 
 
+@cache
 def modules_used(file: Path) -> set[str]:
     """Every `micro_agi.x.y` imported anywhere in the file, even lazily."""
     names = []

@@ -14,6 +14,7 @@ from benchmarks.long_turn import with_agents
 from micro_agi.errors import InputInvalid
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import Usage
+from micro_agi.sessions.cost import costs
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 SECRET = "the-canary-in-a-message"
@@ -93,6 +94,39 @@ def test_a_turn_is_a_tree_of_spans_named_by_the_conventions():
     assert {s.name for s in failed} == {"execute_tool registry_read", "host_call registry.get"}
     assert all(s.attributes["error.type"] for s in failed)
     assert all(s.end_time >= s.start_time for s in spans)
+
+
+@pytest.mark.requirement("issue-6/spans")
+@pytest.mark.parametrize("wrote", ["The user wants to know what there is, and has read words.", ""])
+def test_the_request_of_a_summariser_is_a_span_and_counts_as_cost(wrote):
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+    def script(asked):
+        if "You shorten" in asked.request.system:
+            return [wrote, Spent(Usage(prompt=700, completion=30))]
+        if asked.number:
+            return ["done", Spent(Usage(prompt=100_000))]
+        return "words that the user has read " * 300
+
+    async def scenario():
+        async with scripted_runtime(script, parts={"tracer_provider": provider}) as play:
+            await run_transcript(play.runtime, "what is there?", "and now?", session="s")
+            return costs(await play.runtime.journal.read("s"))
+
+    [cost] = asyncio.run(scenario()).models
+    provider.shutdown()
+    spans = exporter.get_finished_spans()
+    [chat] = [s for s in spans if s.attributes.get("micro_agi.purpose") == "compaction"]
+    turn = [s for s in spans if s.name.startswith("invoke_agent")][-1]
+    assert (chat.name, chat.kind.name) == ("chat scripted", "CLIENT")
+    assert chat.parent.span_id == turn.context.span_id
+    tokens = chat.attributes["gen_ai.usage.input_tokens"]
+    assert tokens >= 700
+    assert turn.start_time <= chat.start_time <= chat.end_time <= turn.end_time
+    assert ("error.type" in chat.attributes) == (not wrote)
+    assert (cost.calls, cost.failed) == (3, int(not wrote))
+    assert cost.usage.prompt >= 100_000 + tokens
 
 
 @pytest.mark.requirement("issue-6/spans")

@@ -24,14 +24,15 @@ import tempfile
 import threading
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CLIENT = """\
 #!{python} -ISB
 import array, json, os, socket, sys
-job = {{"argv": ["micro-agi", *sys.argv[1:]], "cwd": os.getcwd(), "env": dict(os.environ)}}
+job = {{"argv": [{name!r}, *sys.argv[1:]], "cwd": os.getcwd(), "env": dict(os.environ)}}
 with socket.socket(socket.AF_UNIX) as to:
     to.connect({address!r})
     streams = array.array("i", [0, 1, 2])
@@ -40,7 +41,7 @@ with socket.socket(socket.AF_UNIX) as to:
     code = to.recv(16)
 sys.exit(int(code or 70))
 """
-"""The `micro-agi` that shells find: it hands its streams on and waits for the exit code."""
+"""The `micro-agi` and `python` that are found in `bin`: they hand their streams on."""
 
 
 class Warm:
@@ -50,11 +51,13 @@ class Warm:
         self._folder = tempfile.TemporaryDirectory(prefix="warm-")
         self._address = f"{self._folder.name}/socket"
         self.bin = Path(self._folder.name) / "bin"
-        """A directory for PATH with `micro-agi` in it."""
+        """A directory for PATH with `micro-agi` and a `python` in it."""
         self.bin.mkdir()
-        client = self.bin / "micro-agi"
-        client.write_text(CLIENT.format(python=sys.executable, address=self._address), "utf-8")
-        client.chmod(0o755)
+        for name in ("micro-agi", "python"):
+            client = self.bin / name
+            text = CLIENT.format(python=sys.executable, address=self._address, name=name)
+            client.write_text(text, "utf-8")
+            client.chmod(0o755)
         self._process: subprocess.Popen[bytes] | None = None
         return self
 
@@ -79,21 +82,33 @@ class Warm:
             assert self._process.stdout
             assert self._process.stdout.readline() == b"ready\n"
 
-    def run(
-        self, *argv: str, cwd: Path, env: Mapping[str, str], code: str = "", together: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `micro-agi …`, or a Python file, or with `code` a text as `python -c` does.
+    def know(self, module: str) -> None:
+        """Have the process import a module that only some programs need."""
+        self.run("python", "-c", "", cwd=ROOT, env={}, know=module)
 
-        With `together`, standard error goes where standard output does.
+    def run(
+        self,
+        *argv: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: int | None = None,
+        together: bool = False,
+        know: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `micro-agi …` or `python …` to its end.
+
+        `stdin` is a descriptor, else there is nothing to read. With `together`, standard error
+        goes where standard output does.
         """
         self.start()
-        job = {"argv": argv, "cwd": str(cwd), "env": dict(env), "code": code}
+        job = {"argv": argv, "cwd": str(cwd), "env": dict(env), "know": know}
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             errors = out if together else err
             with open(os.devnull) as nothing, socket.socket(socket.AF_UNIX) as to:
                 to.settimeout(50)
                 to.connect(self._address)
-                streams = array.array("i", [f.fileno() for f in (nothing, out, errors)])
+                reads = nothing.fileno() if stdin is None else stdin
+                streams = array.array("i", [reads, out.fileno(), errors.fileno()])
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)
                 to.sendmsg([json.dumps(job).encode()], [rights])
                 to.shutdown(socket.SHUT_WR)
@@ -118,9 +133,15 @@ def serve(address: str) -> None:
             _reap()
             asked, _ = listener.accept()
             with asked:
+                job, streams = _receive(asked)
+                if module := job.get("know"):
+                    importlib.import_module(module)
                 if os.fork() == 0:
                     listener.close()
-                    os._exit(_program(asked))
+                    _program(asked, job, streams)
+                    os._exit(0)
+                for stream in streams:
+                    os.close(stream)
 
 
 def _reap() -> None:
@@ -141,13 +162,28 @@ def _import_everything() -> None:
         importlib.import_module(module)
 
 
-def _program(asked: socket.socket) -> int:
-    """Become the program that is asked for; say its exit code, and return it."""
+def _receive(asked: socket.socket) -> tuple[dict[str, Any], Sequence[int]]:
     message, rights, _, _ = asked.recvmsg(65536, socket.CMSG_SPACE(12))
     while more := asked.recv(65536):
         message += more
-    job = json.loads(message)
-    streams = array.array("i", rights[0][2])
+    return json.loads(message), array.array("i", rights[0][2])
+
+
+def _program(asked: socket.socket, job: dict[str, Any], streams: Sequence[int]) -> None:
+    """Run the program that is asked for in a fork, and say its exit code when it has ended."""
+    program = os.fork()
+    if program == 0:
+        asked.close()
+        os._exit(_become(job, streams))
+    for stream in (0, 1, *streams):  # the program's alone: their readers wait for the end
+        os.close(stream)
+    code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+    with contextlib.suppress(OSError):
+        asked.sendall(b"%d" % code)
+
+
+def _become(job: dict[str, Any], streams: Sequence[int]) -> int:
+    """Be a program from its first line to its exit code."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -159,35 +195,37 @@ def _program(asked: socket.socket) -> int:
         io.TextIOWrapper(open(n, "wb", 0, closefd=False), "utf-8", write_through=True)  # noqa: SIM115
         for n in (1, 2)
     )
-    code = _run(job["argv"], job.get("code", ""))
+    try:
+        code = _run(*job["argv"])
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:  # noqa: BLE001 - where the program ends, Python would print it too
+        traceback.print_exc()
+        code = 1
     # What Python does at its end, without taking all modules apart.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    with contextlib.suppress(OSError):
-        asked.sendall(b"%d" % code)
     return code
 
 
-def _run(argv: list[str], code: str) -> int:
-    sys.argv = argv or ["-c"]
-    try:
-        if code:
-            main = types.ModuleType("__main__")
-            sys.modules["__main__"] = main
-            sys.path[0] = ""
-            exec(compile(code, "<string>", "exec"), main.__dict__)
-        elif argv[0].endswith(".py"):
-            sys.path[0] = str(Path(argv[0]).parent)
-            runpy.run_path(argv[0], run_name="__main__")
-        else:
-            from micro_agi.cli import main as program
+def _run(program: str, *words: str) -> int:
+    if program == "micro-agi":
+        from micro_agi.cli import main
 
-            return program(argv[1:])
-    except SystemExit as left:
-        return left.code if isinstance(left.code, int) else int(left.code is not None)
-    except BaseException:  # noqa: BLE001 - where the program ends, Python would print it too
-        traceback.print_exc()
-        return 1
+        sys.argv = [program, *words]
+        return main(words)
+    what, *rest = words
+    if what == "-c":
+        sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
+        main_module = types.ModuleType("__main__")
+        sys.modules["__main__"] = main_module
+        exec(compile(rest[0], "<string>", "exec"), main_module.__dict__)
+    elif what == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv, sys.path[0] = [*words], str(Path(what).parent)
+        runpy.run_path(what, run_name="__main__")
     return 0
 
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from msgspec import Struct, field
 
-from micro_agi.agent.compress import Compressor
-from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.context import AgentContext
 from micro_agi.agent.discovery import Discovery
 from micro_agi.agent.open_session import SessionOpener
 from micro_agi.agent.replay import Replay, replay
@@ -309,25 +308,13 @@ class Runtime:
             settings=settings,
             users=self._users,
             journal=self.journal,
-            parts=AgentParts(
-                registry=whole,
-                functions=self.functions,
-                gateway=self.models.gateway,
-                choose=self.models.choose,
-                caller=self.caller,
-                processors=SchemaProcessors(whole.is_operators),
-                permit=self._trust.permit,
-                allow_hosts=settings.allow_hosts,
-                tool_budget=settings.tool_budget,
-                temperature=None if settings.temperature < 0 else settings.temperature,
-                max_tokens=settings.max_tokens or None,
-            ),
-            compressor=Compressor(
-                gateway=self.models.gateway,
-                cheap=self.models.cheap,
-                at=settings.compress_at,
-                target_chars=settings.compress_to_chars,
-            ),
+            functions=self.functions,
+            gateway=self.models.gateway,
+            choose=self.models.choose,
+            cheap=self.models.cheap,
+            caller=self.caller,
+            processors=SchemaProcessors(whole.is_operators),
+            permit=self._trust.permit,
             watch=self._spans.event if self._spans is not None else None,
         )
         self.notices += [*self.app.warnings, *self.app.project.not_honoured()]

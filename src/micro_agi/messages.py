@@ -296,6 +296,10 @@ class Compacted(Event, tag="compacted", frozen=True, kw_only=True):
     """Messages, tasks and facts that found no room there."""
     handle: str = ""
     """By which `system:recall` reads what was dropped."""
+    model: str = ""
+    """That was asked for the summary, whether it counts or not; "" when none was."""
+    seconds: float = 0.0
+    """That it took to answer."""
     usage: Usage = Usage()
     """What the summariser took."""
     cost_usd: float | None = None

@@ -28,6 +28,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_
 from micro_agi.errors import InputInvalid, MicroAgiError
 from micro_agi.messages import (
     AnyEvent,
+    Compacted,
     Delegated,
     StepFinished,
     StepStarted,
@@ -134,6 +135,8 @@ class Spans:
                 self._calling(where, turn, event)
             case ToolCallFinished() if turn:
                 self._called(where, turn, event)
+            case Compacted() if event.model:
+                self._summarised(where, turn, event)
             case TurnFinished() if turn:
                 self._end(where, turn, event)
             case _:
@@ -161,32 +164,54 @@ class Spans:
 
     def _request(self, turn: _Turn, where: Where, event: StepStarted) -> None:
         turn.step = event.step
-        provider = self._provider_of(event.model)
-        turn.request = self._start(
-            f"chat {event.model}",
-            turn.span,
+        turn.request = self._chat(event.model, where, turn.span, {"micro_agi.step": event.step})
+
+    def _chat(
+        self,
+        model: str,
+        where: Where,
+        parent: Span | None,
+        more: Mapping[str, Any],
+        *,
+        began: int | None = None,
+    ) -> Span:
+        provider = self._provider_of(model)
+        return self._start(
+            f"chat {model}",
+            parent,
             {
                 "gen_ai.operation.name": "chat",
                 "gen_ai.provider.name": NAMES.get(provider, provider),
-                "gen_ai.request.model": event.model,
+                "gen_ai.request.model": model,
                 "gen_ai.conversation.id": where[0],
-                "micro_agi.step": event.step,
+                **more,
             },
             kind=SpanKind.CLIENT,
+            began=began,
         )
+
+    def _summarised(self, where: Where, turn: _Turn | None, event: Compacted) -> None:
+        """Make the span of a summariser's request, which is no step, once it is over."""
+        span = self._chat(
+            event.model,
+            where,
+            turn.span if turn else None,
+            {"micro_agi.purpose": "compaction"},
+            began=time.time_ns() - int(event.seconds * 1e9),
+        )
+        span.set_attributes(_spent(event))
+        if event.by != event.model:  # it failed, or what it wrote is no summary
+            _failed(span, "no_summary")
+        if self._content:
+            span.set_attribute("gen_ai.output.messages", _text(event.summary))
+        span.end()
 
     def _replied(self, turn: _Turn, event: StepFinished) -> None:
         span, turn.request = turn.request, None
         if span is None:
             return
-        span.set_attributes(
-            {
-                "gen_ai.response.finish_reasons": [event.finish_reason],
-                "gen_ai.usage.input_tokens": event.usage.window,
-                "gen_ai.usage.output_tokens": event.usage.completion,
-                **({"micro_agi.cost_usd": event.cost_usd} if event.cost_usd is not None else {}),
-            }
-        )
+        span.set_attribute("gen_ai.response.finish_reasons", [event.finish_reason])
+        span.set_attributes(_spent(event))
         if self._content:
             span.set_attribute("gen_ai.output.messages", _text([event.message]))
         span.end()
@@ -301,6 +326,15 @@ class _File(ConsoleSpanExporter):
 
     def shutdown(self) -> None:
         self._file.close()
+
+
+def _spent(event: StepFinished | Compacted) -> dict[str, float]:
+    """Return the tokens and the money of a model request, if it has a price."""
+    found: dict[str, float] = {
+        "gen_ai.usage.input_tokens": event.usage.window,
+        "gen_ai.usage.output_tokens": event.usage.completion,
+    }
+    return found if event.cost_usd is None else found | {"micro_agi.cost_usd": event.cost_usd}
 
 
 def _failed(span: Span, code: str) -> None:

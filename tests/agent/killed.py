@@ -172,7 +172,7 @@ def main(base, size=""):
     # What every session imports on its way, once for all the children.
     importlib.import_module("micro_agi.net.exchange")
     before = Path(base) / "before"
-    before.mkdir()
+    before.mkdir(parents=True)
     in_a_child(lambda: run(play(before, replies)))  # the agents
     while killed:
         number += 1

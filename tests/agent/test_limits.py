@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micro_agi.agent.circle import LONGEST, Circles
 from micro_agi.llm.catalogue import Pricing
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import (
@@ -20,6 +19,7 @@ from micro_agi.messages import (
     ToolCall,
     Usage,
 )
+from micro_agi.sessions.circle import LONGEST, Circles
 from micro_agi.store.database import Database
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
@@ -225,6 +225,9 @@ def test_the_last_of_many_calls_costs_no_more_work_than_the_first():
             events = []
             finished = await session.run("read all rows", events.append)
             assert (finished.outcome, finished.steps) == ("answered", steps + 1)
+            # Long enough to be opened from a stored standing, which is of the turn's middle.
+            again = await played.runtime.session("s")
+            assert again.conversation == session.conversation
             return of(events, Compacted)
 
     assert len(asyncio.run(scenario())) > 5

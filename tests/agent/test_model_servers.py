@@ -12,7 +12,7 @@ from micro_agi.llm.providers.scripted import Call
 from micro_agi.messages import Errored, Warned
 from micro_agi.settings import load
 from micro_agi.testing.model_server import Fault, Reply, ScriptedServer
-from micro_agi.testing.transcript import run_transcript
+from micro_agi.testing.transcript import assert_replays, run_transcript
 
 DRAFT = {
     "name": "greet",
@@ -36,6 +36,7 @@ def play(tmp_path, script, *messages, key="", **settings):
             parts = Parts(offline=True)
             async with await Runtime.open(load(flags=flags), parts=parts) as runtime:
                 turns = await run_transcript(runtime, *messages)
+                await assert_replays(runtime)
                 return turns, [r.body for r in server.received]
 
     return asyncio.run(scenario())

@@ -16,27 +16,14 @@ from micro_agi.messages import StepStarted
 from micro_agi.settings import load
 from micro_agi.testing.model_server import Reply, ScriptedServer
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
+from tests.half import HALF, ID, TURN
 
-ID = "app.generated:half"
-HALF = {
-    "name": "half",
-    "description": "Halve a number",
-    "source": "return { handler = function(a) return { half = a.n / 2 } end }",
-    "input_schema": {"type": "object", "properties": {"n": {"type": "number"}}},
-    "tests": [{"args": {"n": 4}, "expect": {"half": 2}}],
-}
 ROUNDED = {
     **HALF,
     "source": "return { handler = function(a) return { half = a.n // 2 } end }",
     "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
     "tests": [{"args": {"n": 4}, "expect": {"half": 2}}],
 }
-TURN = [
-    Call("create_tool", HALF),
-    Call("load_tool", {"id": ID}),
-    [Call("half", {"n": 3}), Call("half", {"n": 8})],
-    "1.5 and 4",
-]
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,16 @@ from micro_agi.errors import EntryConflict, InputInvalid
 from micro_agi.llm.providers.scripted import Call, Spent
 from micro_agi.messages import (
     ApprovalAsked,
+    Circling,
     Delegated,
+    LimitHit,
     StepFinished,
     ToolCallFinished,
     TurnFinished,
     TurnResumed,
     Usage,
 )
-from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.standing import standing
 from micro_agi.store.database import Database
 from micro_agi.testing.transcript import scripted_runtime
 
@@ -61,26 +63,28 @@ class Cut:
 
     name = "tester"
 
-    def __init__(self, tmp_path, script, *, cut_in="pay"):
+    def __init__(self, tmp_path, script, *, cut_in="pay", time=1):
         self.called = Counter()
         self.asked = Counter()
         self._script = script
-        self._cut_in = cut_in
+        self._cut_in, self._times_left = cut_in, time
         self._homes = [tmp_path / "first", tmp_path / "second"]
         self._played = None
         self.requests = []
         self.keys = []
+        self.now, self.look_s = 1e9, 0
 
     async def ask(self, question):
         """Answer any question with yes."""
         self.asked[question.resource] += 1
-        self._save("ask")
+        self.save("ask")
         return "once"
 
-    def _save(self, place):
+    def save(self, place):
         """Copy the state, as `kill -9` would leave it here; done once."""
         state = self._played.runtime.database.path
-        if place != self._cut_in or self._homes[1].exists():
+        self._times_left -= place == self._cut_in
+        if place != self._cut_in or self._times_left or self._homes[1].exists():
             return
         copy = self._homes[1] / state.relative_to(self._homes[0])
         copy.parent.mkdir(parents=True)
@@ -88,20 +92,22 @@ class Cut:
             source.backup(to)
             to.execute("UPDATE leases SET holder = '0:gone'")
 
-    async def _play(self, home, work):
-        async with scripted_runtime(self._script, home=str(home), approver=self) as played:
+    async def _play(self, home, work, **settings):
+        settings |= {"home": str(home), "approver": self, "parts": {"clock": lambda: self.now}}
+        async with scripted_runtime(self._script, **settings) as played:
             self._played, runtime = played, played.runtime
 
             async def pay(order: int = 0) -> str:
                 """Pay: an effect."""
                 self.called["pay"] += 1
-                self._save("pay")
+                self.save("pay")
                 return f"paid {order}"
 
             async def look() -> str:
                 """Look: no effect."""
                 self.called["look"] += 1
-                self._save("look")
+                self.now += self.look_s
+                self.save("look")
                 return "seen"
 
             async def last() -> str:
@@ -109,13 +115,13 @@ class Cut:
                 self.called["last"] += 1
                 while not any(isinstance(e, ToolCallFinished) for e in await self._events()):
                     await asyncio.sleep(0)
-                self._save("last")
+                self.save("last")
                 return "last"
 
             async def note(key: str) -> str:
                 """Remember the key that a call came with."""
                 self.keys.append(key)
-                self._save("note")
+                self.save("note")
                 return key
 
             runtime.tool(note)
@@ -137,7 +143,7 @@ class Cut:
     async def _events(self):
         return [r.event for r in await self._played.runtime.journal.read("s")]
 
-    def go(self, again=None):
+    def go(self, again=None, **settings):
         """Play it to its end, then from the cut on; returns how it ended and all events."""
 
         async def first(session):
@@ -148,7 +154,7 @@ class Cut:
 
         asyncio.run(self._play(self._homes[0], first))
         self.before, self.called = self.called, Counter()
-        return asyncio.run(self._play(self._homes[1], again or resumed))
+        return asyncio.run(self._play(self._homes[1], again or resumed, **settings))
 
 
 def of(events, kind):
@@ -245,7 +251,7 @@ def test_a_new_message_leaves_the_old_turn_as_it_is(tmp_path):
 
     finished, events = Cut(tmp_path, by_tool([Call("pay")])).go(again)
     assert (finished.turn, finished.text) == (2, "done")
-    assert unfinished(events) is None
+    assert standing(events).unfinished is None
 
 
 def test_a_holder_that_woke_up_too_late_cannot_write_to_the_registry(tmp_path):
@@ -273,3 +279,42 @@ def test_a_holder_that_woke_up_too_late_cannot_write_to_the_registry(tmp_path):
             return runtime.registry.find({".ns": "app.generated"})
 
     assert asyncio.run(scenario()) == []
+
+
+@pytest.mark.requirement("006/loops/restart")
+@pytest.mark.parametrize(("cut_in", "time"), [("look", 3), ("model", 5), ("look", 6)])
+def test_a_circle_is_counted_on_over_a_restart_and_told_once(tmp_path, cut_in, time):
+    def script(asked):
+        cut.save("model")
+        return Call("look")
+
+    cut = Cut(tmp_path, script, cut_in=cut_in, time=time)
+    finished, events = cut.go()
+    assert (finished.outcome, finished.steps) == ("limit_reached", 8)
+    assert of(events, LimitHit) == [LimitHit(limit="same calls", value=8, unit="rounds")]
+    assert of(events, Circling) == [Circling(steps=1, rounds=4, stops_at=8)]
+
+
+@pytest.mark.requirement("006/loops/restart")
+def test_failures_are_counted_on_over_a_restart(tmp_path):
+    bad, pay = Call("look", {"no": "such"}), Call("pay")
+    cut = Cut(tmp_path, by_tool([bad], [bad], [pay], [bad], [bad]))
+    _, events = cut.go()
+    failed = [r.content for r in of(events, ToolCallFinished) if r.name == "look"]
+    assert ["failed 3 times" in content for content in failed] == [False, False, True, True]
+    assert ["refused for this turn" in content for content in failed[2:]] == [False, True]
+
+
+@pytest.mark.requirement("006/loops/restart")
+def test_the_time_that_a_turn_ran_counts_over_a_restart_and_the_time_between_does_not(tmp_path):
+    def go(place, **settings):
+        cut = Cut(tmp_path / place, by_tool([Call("look")], [Call("look")], [Call("pay")]))
+        cut.look_s = 100
+        return cut.go(**settings)
+
+    finished, _ = go("enough", turn_timeout_s=500)
+    assert finished.outcome == "answered"
+    assert 200 <= finished.seconds < 300
+    finished, events = go("little", turn_timeout_s=150)
+    assert finished.outcome == "limit_reached"
+    assert of(events, LimitHit) == [LimitHit(limit="wall clock", value=150, unit="s")]

@@ -39,9 +39,10 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
     shown = []
 
     async def echo(text: str) -> str:
-        """Return what it is given."""
         logging.getLogger("micro_agi.tools").info("asked for %s", text)
         return f"{text}, {TOKEN} and {KEY}"
+
+    echo.__doc__ = f"Return what it is given, with {TOKEN} or {KEY}."
 
     async def raises(text: str) -> str:
         """Fail with what it is given."""
@@ -49,7 +50,7 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
 
     async def scenario():
         parts = {"environ": {"SERVICE_TOKEN": TOKEN}}
-        settings = {"home": str(tmp_path), "api_key": KEY}
+        settings = {"home": str(tmp_path), "api_key": KEY, "otel": "file", "otel_content": True}
         async with scripted_runtime(leaky(secret), parts=parts, **settings) as played:
             runtime = played.runtime
             changes = runtime.registry.snapshot().changes()
@@ -66,15 +67,18 @@ def test_a_secret_is_in_no_event_no_journal_no_log_and_no_prompt(secret, tmp_pat
                 ]
             )
             await session.run(f"use {KEY}", shown.append)
-            rows = runtime.database.read_now(
-                lambda db: [bytes(row[0]) for row in db.execute("SELECT body FROM journal")]
-            )
-            return rows, played.model.requests
+            assert (await runtime.replay("s")).identical
+            return played.model.requests
 
-    rows, requests = asyncio.run(scenario())
+    requests = asyncio.run(scenario())
+    # The state with journal, inputs and what results are stored; logs; spans with content.
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"state.db", "spans.jsonl"} <= {path.name for path in kept}
     said = msgspec.json.encode(shown)
-    prompts = msgspec.json.encode([r.messages for r in requests[1:]])
-    for place in (said, b"".join(rows), prompts):
+    prompts = msgspec.json.encode(
+        [[r.messages, r.system, [[t.description, t.schema] for t in r.tools]] for r in requests]
+    )
+    for place in (said, prompts, *(path.read_bytes() for path in kept)):
         assert secret.encode() not in place
     for kind in (TextDelta, ThinkingDelta):
         assert secret not in "".join(e.text for e in shown if isinstance(e, kind))

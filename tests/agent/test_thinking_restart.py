@@ -26,11 +26,12 @@ ELSEWHERE = """
 import asyncio, json, sys
 from micro_agi.app import Parts, Runtime
 from micro_agi.settings import load
-from micro_agi.testing.transcript import run_transcript
+from micro_agi.testing.transcript import assert_replays, run_transcript
 
 async def main(flags):
     async with await Runtime.open(load(flags=flags), parts=Parts(offline=True)) as runtime:
         [turn] = await run_transcript(runtime, "and then?", session="s")
+        await assert_replays(runtime)  # the turn of the other process too
         print(turn.finished.text, *(m for m in json.loads(sys.argv[2]) if m in sys.modules))
 
 for flags in json.loads(sys.argv[1]):

@@ -2,8 +2,7 @@
 
 import os
 import pty
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,25 +13,24 @@ from micro_agi.values import Secret
 from tests.commands.conftest import DOUBLE
 
 
-def at_terminal(typed, *argv):
-    """Run the program with a terminal as standard input, on which `typed` was typed."""
-    ours, theirs = pty.openpty()
-    try:
-        os.write(ours, typed.encode())
-        return subprocess.run(
-            [sys.executable, "-m", "micro_agi", *argv],
-            stdin=theirs,
-            capture_output=True,
-            text=True,
-            timeout=40,
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
+@pytest.fixture
+def at_terminal(warm):
+    """Run the program with a terminal as standard input, on which something was typed."""
+
+    def run(typed, *argv):
+        ours, theirs = pty.openpty()
+        try:
+            os.write(ours, typed.encode())
+            return warm.run("micro-agi", *argv, cwd=Path.cwd(), env=os.environ, stdin=theirs)
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    return run
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("yes\n", 0), ("n\n", 3), ("\n", 3)])
-def test_a_rollback_is_done_when_the_person_says_yes(program, double, typed, code):
+def test_a_rollback_is_done_when_the_person_says_yes(program, double, at_terminal, typed, code):
     program.ok("tool", "create", program.file("double.lua", DOUBLE.replace("* 2", "* 2.0")))
     done = at_terminal(typed, "tool", "rollback", "double")
     assert done.returncode == code
@@ -40,7 +38,7 @@ def test_a_rollback_is_done_when_the_person_says_yes(program, double, typed, cod
     assert ("* 2.0" in program.ok("tool", "show", "double")) == (code == 3)
 
 
-def test_with_no_input_nobody_is_asked(program, double):
+def test_with_no_input_nobody_is_asked(program, double, at_terminal):
     program.ok("tool", "create", program.file("double.lua", DOUBLE.replace("* 2", "* 2.0")))
     done = at_terminal("y\n", "tool", "rollback", "double", "--no-input")
     assert done.returncode == 3
@@ -48,7 +46,7 @@ def test_with_no_input_nobody_is_asked(program, double):
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 3)])
-def test_an_app_is_trusted_when_the_person_says_yes(program, monkeypatch, typed, code):
+def test_an_app_is_trusted_when_the_person_says_yes(program, at_terminal, typed, code):
     program.ok("init", "myapp")
     words = ("--app", "myapp", "call", "app.tools:registry_list", '{"namespace": "app"}')
     done = at_terminal(typed, *words)

@@ -166,6 +166,8 @@ def test_a_session_is_listed_shown_exported_and_gone_on_with(program, model):
     program.ok("ask", "and again?", "--session", row["id"], *model(ANSWER))
     assert program("session", "list", "--json").json[0]["turns"] == 2
     assert "> and again?" in program.ok("session", "show", row["id"])
+    replayed = program.ok("session", "replay", row["id"])
+    assert replayed.startswith("3 of 3 model requests rebuilt byte for byte")
     assert len(program("session", "show", row["id"], "--json").json) > row["events"]
 
 

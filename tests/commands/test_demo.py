@@ -31,10 +31,16 @@ def demo(home, *flags):
     )
 
 
+def warm_demo(warm, home, *flags):
+    argv = ("micro-agi", "--home", str(home), "demo", "--plain", *flags)
+    return warm.run(*argv, cwd=home, env=os.environ)
+
+
 def tool_lines(output):
     return [line.strip() for line in output.splitlines() if line.startswith("  [")]
 
 
+@pytest.mark.usefixtures("demo_port")
 @pytest.mark.requirement("000/run/time", "000/run/fetch", "000/run/banner")
 def test_it_plays_both_exchanges_of_the_document(tmp_path):
     done = demo(tmp_path)
@@ -46,15 +52,17 @@ def test_it_plays_both_exchanges_of_the_document(tmp_path):
     assert "\nYour IP is 127.0.0.1.\n" in done.stdout
 
 
-def test_a_second_run_finds_the_tools_and_says_so(tmp_path):
-    demo(tmp_path)
-    again = demo(tmp_path)
+@pytest.mark.usefixtures("demo_port")
+def test_a_second_run_finds_the_tools_and_says_so(tmp_path, warm):
+    warm_demo(warm, tmp_path)
+    again = warm_demo(warm, tmp_path)
     assert again.returncode == 0
     assert again.stdout.count("I had made that tool before.") == 2
 
 
-def test_without_the_grant_the_refusal_is_shown(tmp_path):
-    done = demo(tmp_path, "--no-input")
+@pytest.mark.usefixtures("demo_port")
+def test_without_the_grant_the_refusal_is_shown(tmp_path, warm):
+    done = warm_demo(warm, tmp_path, "--no-input")
     assert done.returncode == 1
     assert "nothing is granted" in done.stdout
     line = next(t for t in tool_lines(done.stdout) if t.startswith("[http_get]"))

@@ -36,7 +36,7 @@ def test_a_slow_first_byte_is_waited_for_within_the_timeout(kind):
 def test_a_server_that_stays_silent_is_a_timeout(kind):
     asked = Asked([Reply(text="late", delay_s=5.0)] * 4, kind, timeout_s=0.1)
     assert error_type(asked.error) == "timeout_error"
-    assert len(asked.server.received) == 4
+    assert len(asked.warnings) == 3  # a request may time out before it arrives
 
 
 def test_a_wrong_key_is_refused_at_once(kind):

@@ -284,8 +284,11 @@ def test_old_conversations_are_forgotten(monkeypatch):
     monkeypatch.setattr(history, "MAX_CONVERSATIONS", 2)
     kept = history.History()
     for number in range(5):
-        kept.body(b"[", [message("user", str(number))], b"]", Items("m"))
+        kept.body(b"[", [message("user", str(number))] * 2, b"]", Items("m"))
     assert len(kept) == 2
     monkeypatch.setattr(history, "MAX_BYTES", 10)
-    kept.body(b"[", [message("user", "more")], b"]", Items("m"))
+    kept.body(b"[", [message("user", "more")] * 2, b"]", Items("m"))
+    assert len(kept) == 1
+    # A summariser's, which is long and never asked again.
+    kept.body(b"[", [message("user", "all of it")], b"]", Items("m"))
     assert len(kept) == 1

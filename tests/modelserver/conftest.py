@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import openai
 import pytest
 
 from micro_agi.modelserver.serve import listen, serving
@@ -18,7 +17,9 @@ TOKEN = "a-token"
 class Served:
     """What a scenario gets."""
 
-    def __init__(self, engine: FakeEngine, client: openai.AsyncOpenAI, address: str) -> None:
+    def __init__(self, sdk: Any, engine: FakeEngine, client: Any, address: str) -> None:
+        self.sdk = sdk
+        """The official client's module, for its errors."""
         self.engine = engine
         self.client = client
         self.address = address
@@ -42,6 +43,9 @@ Scenario = Callable[[Served], Awaitable[Any]]
 def play() -> Callable[..., Any]:
     """Run a scenario against a server with this engine."""
 
+    # Here, not at the top: it takes a second, and every process of a test run imports this file.
+    import openai
+
     def play(engine: FakeEngine, scenario: Scenario, **options: Any) -> Any:
         async def main() -> Any:
             server = Server(engine, Secret(TOKEN), **options)
@@ -52,7 +56,9 @@ def play() -> Callable[..., Any]:
                 ) as client,
             ):
                 try:
-                    return await asyncio.wait_for(scenario(Served(engine, client, address)), 20)
+                    return await asyncio.wait_for(
+                        scenario(Served(openai, engine, client, address)), 20
+                    )
                 finally:
                     engine.open_the_gate()
 

@@ -108,7 +108,7 @@ class FakeEngine:
         reply = [*self._reply(self.decode(prompt)).encode(), END]
         return FakeRun(list(prompt), sampling, cached, reply, cached)
 
-    def prefill(self, run: FakeRun) -> None:
+    def prefill(self, run: FakeRun, *, alone: bool) -> None:
         run.computed += PIECE
 
     def step(self, runs: Sequence[FakeRun]) -> list[int]:

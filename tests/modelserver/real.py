@@ -10,139 +10,23 @@ import os
 import shutil
 from pathlib import Path
 
-import openai
 import pytest
 
-from micro_agi.app import Parts, Runtime
 from micro_agi.errors import InputInvalid, LimitReached
 from micro_agi.modelserver.load import Options, load_engine
-from micro_agi.modelserver.serve import listen, serving
-from micro_agi.modelserver.server import Server
-from micro_agi.settings import load
-from micro_agi.testing.model_server import Call, Reply, ScriptedServer
-from micro_agi.testing.transcript import run_transcript
-from micro_agi.values import Secret, content_hash
-from tests.modelserver import tiny_model
-
-SECONDS = 120
-"""Of training, at most; it takes about 25."""
-TOKEN = "a-token"
-NAME = "tiny"
-DRAFT = {
-    "name": "greet",
-    "description": "Greet",
-    "source": "return { handler = function(a) return 'hello ' .. a.who end }",
-    "input_schema": {"type": "object", "properties": {"who": {"type": "string"}}},
-    "tests": [{"args": {"who": "x"}, "expect": "hello x"}],
-}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
-EXTENDING = [
-    "[create_tool] ok",
-    "[load_tool] ok",
-    "[+] app.generated:greet",
-    "[greet] ok",
-    "hello Ada",
-]
-
-
-def user(text):
-    return {"role": "user", "content": text}
-
-
-async def agents_turn(base_url, home, key=""):
-    flags = {"home": str(home), "base_url": base_url, "model": NAME, "api_key": Secret(key)}
-    async with await Runtime.open(load(flags=flags), parts=Parts(offline=True)) as runtime:
-        [turn] = await run_transcript(runtime, "greet Ada")
-        return turn
-
-
-async def scripted_talks(home):
-    """What our agent and a model that extends itself say to each other, by a script."""
-    script = [
-        Reply(calls=(Call("create_tool", DRAFT),)),
-        Reply(calls=(Call("load_tool", {"id": "app.generated:greet"}),)),
-        Reply(calls=(Call("greet", {"who": "Ada"}),)),
-        Reply(text="hello Ada"),
-    ]
-    async with ScriptedServer(script, models=[NAME]) as server:
-        turn = await agents_turn(server.base_url, home)
-        assert turn.lines == EXTENDING
-        bodies = [received.body for received in server.received]
-    # The tools change when one is loaded, so these are two conversations.
-    last = {"role": "assistant", "content": "hello Ada"}
-    return [
-        talk(bodies[2]["messages"][:-1], bodies[1]["tools"]),
-        talk([*bodies[3]["messages"], last], bodies[3]["tools"]),
-    ]
-
-
-def talk(messages, tools):
-    for message in messages:
-        for call in message.get("tool_calls", ()):
-            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
-    return {"messages": messages, "tools": tools}
-
-
-WEATHER_TALK = {
-    "messages": [
-        user("weather in Rome?"),
-        {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [
-                {"function": {"name": "get_weather", "arguments": {"city": "Rome"}}},
-            ],
-        },
-        {"role": "tool", "content": "sunny"},
-        {"role": "assistant", "content": "It is sunny in Rome."},
-    ],
-    "tools": [WEATHER],
-}
-COUNTING = "one two three four five six seven eight nine ten"
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory, request):
-    """The model; it is trained again only when its lines or its making have changed."""
-    talks = asyncio.run(scripted_talks(tmp_path_factory.mktemp("scripted") / "home"))
-    talks.append(WEATHER_TALK)
-    talks.append(talk([user("count"), {"role": "assistant", "content": COUNTING}], []))
-    recipe = content_hash([talks, Path(tiny_model.__file__).read_text("utf-8")])
-    place = Path(request.config.cache.mkdir(f"tiny-model-{recipe[:16]}")) / NAME
-    if not place.exists():
-        made = tmp_path_factory.mktemp("made") / NAME
-        assert tiny_model.make(made, talks, seconds=SECONDS), "it did not learn its lines"
-        shutil.move(made, place)
-    return place
-
-
-@pytest.fixture(scope="session")
-def engine(folder):
-    return load_engine(str(folder), Options(threads=1), print)
-
-
-def run_with(engine, scenario, **options):
-    async def main():
-        server = Server(engine, Secret(TOKEN), **options)
-        async with (
-            serving(server, listen("127.0.0.1", 0)) as address,
-            openai.AsyncOpenAI(api_key=TOKEN, base_url=address, max_retries=0) as client,
-        ):
-            return await scenario(client, address)
-
-    return asyncio.run(main())
-
-
-async def say(client, messages, **options):
-    options = {"model": NAME, "temperature": 0, "messages": messages, **options}
-    return await client.chat.completions.create(**options)
+from tests.modelserver.real_model import (
+    COUNTING,
+    EXTENDING,
+    NAME,
+    TOKEN,
+    WEATHER,
+    Watched,
+    agents_turn,
+    run_with,
+    say,
+    until,
+    user,
+)
 
 
 def test_it_calls_a_tool_and_reads_its_result(engine):
@@ -211,21 +95,31 @@ def test_streaming_stop_length_and_seed(engine):
     run_with(engine, scenario)
 
 
-def test_the_last_of_fifty_turns_is_answered_from_the_kept_prefix(engine):
+def test_the_last_of_fifty_turns_is_answered_from_the_kept_prefix(folder):
+    watched = Watched(folder)
+
     async def scenario(client, _):
-        messages, usages = [], []
+        messages, usages, computed = [], [], []
         for n in range(50):
             messages.append(user(f"turn {n}: count"))
+            watched.computed.clear()
             reply = await say(client, messages, max_tokens=12)
             messages.append({"role": "assistant", "content": reply.choices[0].message.content})
             usages.append(reply.usage)
-        last = usages[-1]
-        computed = last.prompt_tokens - last.prompt_tokens_details.cached_tokens
-        print(f"\nturn 50: {last.prompt_tokens} tokens of prompt, {computed} computed")
-        assert last.prompt_tokens > 500
-        assert computed < 40
+            # The first token of a reply comes from the prompt, each further one from a pass.
+            computed.append(sum(watched.computed) - (reply.usage.completion_tokens - 1))
+        said = [u.prompt_tokens - u.prompt_tokens_details.cached_tokens for u in usages]
+        assert computed == said, "the usage says what was computed"
+        prompts = [used.prompt_tokens for used in usages]
+        print(
+            f"\nturn 50: {computed[-1]} of {prompts[-1]} tokens of prompt computed; "
+            f"all turns: {sum(computed)} of {sum(prompts)}"
+        )
+        assert prompts[-1] > 1000
+        # The end of the last reply, the question, and the opening of the reply.
+        assert max(computed) < 40
 
-    run_with(engine, scenario)
+    run_with(watched.engine, scenario)
 
 
 def test_sequences_computed_together_say_what_they_say_alone(engine):
@@ -251,19 +145,49 @@ def test_sequences_computed_together_say_what_they_say_alone(engine):
     run_with(engine, scenario)
 
 
-def test_a_client_that_leaves_frees_the_queue(engine):
-    async def scenario(client, address):
-        options = {"temperature": 2, "max_tokens": 6000, "stream": True}
-        stream = await say(client, [user("go on")], **options)
-        async for chunk in stream:
-            if chunk.choices and chunk.choices[0].delta.content:
-                break
-        await stream.close()
-        # With one place in service, this is answered only when the place is free.
-        reply = await say(client, [user("count")])
-        assert reply.choices[0].message.content == COUNTING
+def test_a_client_that_leaves_frees_the_queue_within_one_token(folder):
+    watched = Watched(folder, gated=True)
 
-    run_with(engine, scenario, at_once=1)
+    async def scenario(client, _):
+        watched.gate.release(3)
+        stream = await say(client, [user("count")], stream=True)
+        shown = 0
+        async for chunk in stream:
+            shown += bool(chunk.choices and chunk.choices[0].delta.content)
+            if shown == 3:
+                break
+        second = asyncio.create_task(say(client, [user("count")]))
+        await until(client, serving=1, waiting=1)
+        await stream.close()
+        # The network stands before the fourth pass, and nothing tells it but the client's leaving.
+        await until(client, leaving=1)
+        watched.gate.release(1)
+        await until(client, waiting=0, leaving=0)
+        assert watched.computed[1:] == [1, 1, 1]
+        watched.gate.release(1000)
+        assert (await second).choices[0].message.content == COUNTING
+
+    run_with(watched.engine, scenario, opened=watched.open, at_once=1)
+
+
+def test_a_client_that_leaves_while_its_prompt_is_computed_frees_the_queue(folder):
+    watched = Watched(folder, gated=True)
+
+    async def scenario(client, _):
+        first = asyncio.create_task(say(client, [user("count " * 1000)]))
+        await until(client, serving=1)
+        second = asyncio.create_task(say(client, [user("count")]))
+        await until(client, waiting=1)
+        first.cancel()
+        await until(client, leaving=1)
+        watched.gate.release(1)
+        await until(client, waiting=0, leaving=0)
+        [piece] = watched.computed
+        assert piece < 2000
+        watched.gate.release(1000)
+        assert (await second).choices[0].message.content == COUNTING
+
+    run_with(watched.engine, scenario, opened=watched.open, at_once=1)
 
 
 def test_our_agent_extends_itself_with_this_model(engine, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 
-import openai
 import pytest
 
 from tests.modelserver.fake import FakeEngine
@@ -228,11 +227,22 @@ def test_stop_texts_and_limits_end_a_reply_where_they_should(play):
 )
 def test_what_cannot_be_honoured_is_refused_with_its_place(play, options, where, says):
     async def scenario(served):
-        with pytest.raises(openai.BadRequestError) as refused:
+        with pytest.raises(served.sdk.BadRequestError) as refused:
             await served.say("hi", **options)
         assert refused.value.param == where
         assert says in refused.value.message
-        with pytest.raises(openai.NotFoundError, match="use `fake-model`"):
+        with pytest.raises(served.sdk.NotFoundError, match="use `fake-model`"):
             await served.say("hi", model="gpt")
+
+    play(FakeEngine("never"), scenario)
+
+
+def test_a_prompt_without_a_token_is_refused(play):
+    """Some tokenizers have none for what they do not know."""
+
+    async def scenario(served):
+        served.engine.encode = lambda text: []
+        with pytest.raises(served.sdk.BadRequestError, match="the prompt has no tokens"):
+            await served.say("hi")
 
     play(FakeEngine("never"), scenario)

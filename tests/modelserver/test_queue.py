@@ -2,7 +2,6 @@
 
 import asyncio
 
-import openai
 import pytest
 
 from tests.modelserver.fake import FakeEngine
@@ -89,7 +88,7 @@ def test_a_queue_that_is_full_says_so_and_those_in_it_are_served_in_order(play):
         for n, text in enumerate(("a", "b", "c")):
             asked.append(asyncio.create_task(served.say(text, max_tokens=1)))
             await until(served, serving=1, waiting=n)
-        with pytest.raises(openai.RateLimitError, match="2 requests are waiting") as refused:
+        with pytest.raises(served.sdk.RateLimitError, match="2 requests are waiting") as refused:
             await served.say("d")
         assert refused.value.response.headers["Retry-After"] == "1"
         served.engine.gate.release(3)
@@ -135,9 +134,9 @@ def test_another_conversation_shares_the_system_prompt_and_takes_nothing_away(pl
 def test_a_model_that_fails_fails_the_request_and_serves_the_next(play):
     async def scenario(served):
         served.engine.fails = True
-        with pytest.raises(openai.InternalServerError, match="MemoryError: no memory left"):
+        with pytest.raises(served.sdk.InternalServerError, match="MemoryError: no memory left"):
             await served.say("hi")
-        with pytest.raises(openai.InternalServerError):
+        with pytest.raises(served.sdk.InternalServerError):
             await served.say("hi", stream=True)
         served.engine.fails = False
         assert (await served.say("hi")).choices[0].message.content == "fine"

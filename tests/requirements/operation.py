@@ -14,6 +14,11 @@ REQUIREMENTS = [
         "Listings say which tools may run again: replayable, idempotent, effect.",
     ),
     R(
+        "design/12/upcasters",
+        "DESIGN 12",
+        "Every event has a schema number; what older programs wrote is read as it was meant.",
+    ),
+    R(
         "issue-6/spans",
         "Issue 6, 9",
         "Spans with the GenAI conventions for turns, steps, tools and host calls; off by default.",

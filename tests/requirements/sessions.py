@@ -16,6 +16,16 @@ REQUIREMENTS = [
     ),
     R("006/loops/circle", "Budgets and loops", "Calls in a circle are told once, then ended."),
     R(
+        "006/loops/restart",
+        "Budgets and loops",
+        "A turn that was cut off counts circles and failures on, not anew.",
+    ),
+    R(
+        "006/resume/quick",
+        "Resume",
+        "A long session is opened from where it stood, which is what its whole journal gives.",
+    ),
+    R(
         "006/budgets/session",
         "Budgets and loops",
         "A session has limits of steps, calls, time, tokens and money over all its turns.",

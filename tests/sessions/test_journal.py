@@ -78,7 +78,7 @@ def test_what_was_read_before_somebody_else_appended_is_no_ground_to_append(data
         journal = Journal(database)
         first = journal.start("s", agent="a")
         await first.append([started(), ended()], turn=1)
-        read = await journal.read("s")
+        read = await journal.standing("s")
         await first.append([started(2), ended(2)], turn=2)
         late = await journal.open("s", agent="a", after=read)
         with pytest.raises(EntryConflict, match="continued by another process"):

@@ -16,6 +16,7 @@ in characters (code points).
 """
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -67,6 +68,7 @@ class Compressor(Struct, frozen=True, kw_only=True):
     cheap: Cheap
     at: float = 0.75
     target_chars: int = 4000
+    clock: Callable[[], float] = time.monotonic
 
     def due(self, usage: Usage, card: ModelCard) -> bool:
         """Whether the last request took more of the window than it should."""
@@ -130,6 +132,8 @@ class Compressor(Struct, frozen=True, kw_only=True):
             tasks=pins.tasks,
             unlisted=pins.unlisted,
             handle=handle[:HANDLE_CHARS],
+            model=summary.model,
+            seconds=summary.seconds,
             usage=summary.usage,
             cost_usd=summary.cost_usd,
         )
@@ -156,11 +160,15 @@ class Compressor(Struct, frozen=True, kw_only=True):
                 found.cost_usd = (found.cost_usd or 0.0) + reply.cost_usd
             return reply
 
+        began = self.clock()
         try:
             cheap = await self.cheap(card)
+            found.model = cheap.name
             summary = await to_size(ask, cheap, text, target, RECORD)
         except MicroAgiError:
             return found  # the turn must go on; the event names who wrote it
+        finally:
+            found.seconds = self.clock() - began
         if is_summary(summary, text):
             found.text, found.by = at_a_word(summary, target), cheap.name
         return found
@@ -169,6 +177,8 @@ class Compressor(Struct, frozen=True, kw_only=True):
 class _Summary(Struct):
     text: str
     by: str
+    model: str = ""
+    seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
 

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from micro_agi.agent.authority import agent_actor, agent_scope
@@ -35,6 +35,7 @@ from micro_agi.registry.snapshot import Snapshot
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import CallContext
 from micro_agi.security.policy import Scope
+from micro_agi.sessions.redact import Redactor
 from micro_agi.tools.approve import Approvals, Approver, Nobody
 from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.functions import Functions
@@ -68,6 +69,8 @@ class AgentParts(Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     """Of every agent's replies, as `temperature`."""
     timeout_s: float = FUNCTION_TIMEOUT_S
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes secrets out of what a model is sent."""
 
 
 class AgentContext:
@@ -399,6 +402,7 @@ class AgentContext:
             parts.gateway,
             call=self._caller(lambda: self.authority(spec)),
             fill=lambda values: parts.caller.filled(self.authority(spec), values),
+            redactor=parts.redactor,
             temperature=parts.temperature,
             max_tokens=parts.max_tokens,
         )

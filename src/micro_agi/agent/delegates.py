@@ -25,8 +25,7 @@ from micro_agi.messages import (
     TurnFinished,
     message,
 )
-from micro_agi.sessions.conversation import derive
-from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.standing import standing
 from micro_agi.tools.call import as_text, call_key, failed_call, parse_arguments
 
 MAX_DEPTH = 4
@@ -84,7 +83,8 @@ class Delegates:
         arguments = parse_arguments(call)
         turn.caller.schemas.validate(spec, arguments)
         agent = self._new_agent(spec.context)
-        conversation, left = derive(before), unfinished(before)
+        stands = standing(before)
+        conversation, left = stands.conversation, stands.unfinished
         agent.add_tools(conversation.loaded)
         runner = await agent.load_agent(spec.delegate)
         definition = runner.compiled.spec

@@ -42,10 +42,9 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 class Recorder:
     """Turns requests into hashes of their inputs; one for a session."""
 
-    def __init__(self, keep: Keep, clean: Callable[[str], str] = str) -> None:
-        """Take what stores bytes, and what takes secrets out of a text before it is sent."""
+    def __init__(self, keep: Keep) -> None:
+        """Take what stores bytes."""
         self.keep = keep
-        self.clean = clean
         self._last: tuple[tuple[object, ...], ModelRequest | None, str] = ((), None, "")
         self._tools: tuple[tuple[ToolSpec, ...], str] | None = None
         self._card: tuple[ModelCard, str] | None = None

@@ -9,22 +9,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from micro_agi.agent.compress import Compressor
-from micro_agi.agent.context import AgentContext, AgentParts
+from micro_agi.agent.compress import Cheap, Compressor
+from micro_agi.agent.context import AgentContext, AgentParts, ChooseModel
 from micro_agi.agent.limits import limits_of
+from micro_agi.agent.schema_processors import SchemaProcessors
 from micro_agi.agent.session import Session, SessionParts
 from micro_agi.agent.traits import Merger
+from micro_agi.llm.gateway import Gateway
 from micro_agi.messages import AnyEvent
 from micro_agi.registry.users import Users
 from micro_agi.security.context import CallContext
 from micro_agi.security.tenancy import check_user, owned_session, user_of
-from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.journal import Journal
-from micro_agi.sessions.recovery import unfinished
+from micro_agi.sessions.standing import Standing
 from micro_agi.settings import Settings
 from micro_agi.tools.approve import Approvals, Approver
+from micro_agi.tools.call import ToolCaller
+from micro_agi.tools.functions import Functions
 
 
 class SessionOpener(Struct, frozen=True, kw_only=True):
@@ -33,9 +35,14 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
     settings: Settings
     users: Users
     journal: Journal
-    parts: AgentParts
-    """With the registry of all: each user's agents get what the user may know of it."""
-    compressor: Compressor
+    functions: Functions
+    gateway: Gateway
+    choose: ChooseModel
+    cheap: Cheap
+    caller: ToolCaller
+    processors: SchemaProcessors
+    permit: Callable[[], None]
+    """Raises PolicyDenied as long as nobody trusts the app."""
     watch: Callable[[str, AnyEvent], None] | None
     """Gets every committed event with the session's id; for spans."""
 
@@ -53,7 +60,7 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
         """Return a new agent context, as `app.Runtime.agent_context` says."""
         user = self.users.named(user) if caller is None else caller.user
         return AgentContext(
-            replace(self.parts, registry=self.users.registry_of(user)),
+            self._agent_parts(user),
             context=context,
             delegate_tools=delegate_tools,
             memory_contract=memory_contract,
@@ -80,32 +87,54 @@ class SessionOpener(Struct, frozen=True, kw_only=True):
         user = self.users.named(user) or user_of(session_id)
         session_id = owned_session(session_id, check_user(user))
         await self.users.welcome(user)
-        recorded = [] if new else await self.journal.read(session_id)
-        events = [r.event for r in recorded]
-        conversation = derive(events)
+        stands = Standing() if new else await self.journal.standing(session_id)
         talker = self.agent_context(user, context=context)
-        definition = await talker.definition(agent or self.settings.agent or conversation.agent)
+        wanted = agent or self.settings.agent or stands.conversation.agent
+        definition = await talker.definition(wanted)
         return Session(
             self._session_parts(user),
             journal=(
                 self.journal.start(session_id, agent=definition.id)
                 if new
-                else await self.journal.open(session_id, agent=definition.id, after=recorded)
+                else await self.journal.open(session_id, agent=definition.id, after=stands)
             ),
-            conversation=conversation,
+            conversation=stands.conversation,
             agent=talker,
             definition=definition,
             approvals=Approvals(self.users.registry_of(user), approver),
-            unfinished=unfinished(events),
+            unfinished=stands.unfinished,
+        )
+
+    def _agent_parts(self, user: str) -> AgentParts:
+        settings = self.settings
+        return AgentParts(
+            registry=self.users.registry_of(user),
+            functions=self.functions,
+            gateway=self.gateway,
+            choose=self.choose,
+            caller=self.caller,
+            processors=self.processors,
+            permit=self.permit,
+            allow_hosts=settings.allow_hosts,
+            tool_budget=settings.tool_budget,
+            temperature=None if settings.temperature < 0 else settings.temperature,
+            max_tokens=settings.max_tokens or None,
+            redactor=self.journal.redactor,
         )
 
     def _session_parts(self, user: str) -> SessionParts:
+        settings = self.settings
         return SessionParts(
             registry=self.users.registry_of(user),
-            caller=self.parts.caller,
-            compressor=self.compressor,
+            caller=self.caller,
+            compressor=Compressor(
+                gateway=self.gateway,
+                cheap=self.cheap,
+                at=settings.compress_at,
+                target_chars=settings.compress_to_chars,
+            ),
             new_agent=lambda values: self.agent_context(user, context=values),
-            verify=self.settings.verify,
+            verify=settings.verify,
             watch=self.watch,
-            limits=limits_of(self.settings),
+            limits=limits_of(settings),
         )

@@ -16,8 +16,9 @@ from msgspec import Struct
 from micro_agi.agent.inputs import Recorded as RecordedInputs
 from micro_agi.errors import MicroAgiError
 from micro_agi.llm.request import ModelRequest, PreparedRequest
-from micro_agi.sessions.journal import Damage, Journal, Recorded
+from micro_agi.sessions.journal import Damage, Journal
 from micro_agi.sessions.replay import Asked, requests
+from micro_agi.sessions.rows import Recorded
 from micro_agi.toolcalls.teach import spelled_out
 
 Verdict = Literal["identical", "different", "unrecorded", "unreadable"]

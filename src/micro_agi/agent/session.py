@@ -71,7 +71,7 @@ class Session:
         """The last turn, when it was cut off: `resume` goes on with it."""
         self._parts = parts
         self._journal = journal
-        self._recorder = Recorder(journal.keep, journal.redactor.text)
+        self._recorder = Recorder(journal.keep)
         self._listener: Listener = _ignore
         self._stream = Stream(journal.redactor)
         self._waiting: list[AnyEvent] = []

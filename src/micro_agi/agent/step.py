@@ -34,6 +34,7 @@ from micro_agi.messages import (
     Warned,
 )
 from micro_agi.registry.snapshot import Snapshot
+from micro_agi.sessions.redact import Redactor
 from micro_agi.values import nearest
 
 TEXT_TOOL_CALLS = "text_tool_calls"
@@ -87,6 +88,7 @@ class Runner:
         call: Call,
         fill: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         now: Callable[[], datetime] = utc_now,
+        redactor: Redactor | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
     ) -> None:
@@ -103,6 +105,9 @@ class Runner:
         self._call = call
         self._fill = fill
         self._now = now
+        self._redactor = redactor or Redactor()
+        self._clean = (0, compiled.shown)
+        """The tools that a model is shown, without so many secrets."""
         self._options = ModelOptions(
             max_tokens=reply_tokens(max_tokens or spec.max_tokens, card.max_tokens),
             temperature=spec.temperature if temperature is None else temperature,
@@ -115,9 +120,9 @@ class Runner:
         """Encode now what all requests of this agent have in common, its tools above all."""
         request = ModelRequest(
             model=self.card,
-            system=self.compiled.system,
+            system=self._redactor.text(self.compiled.system),
             messages=(),
-            tools=self.compiled.shown,
+            tools=self._sent_tools(),
             options=self._options,
         )
         with suppress(MicroAgiError):  # the first step meets it again, and says so
@@ -141,21 +146,28 @@ class Runner:
                 where="tool_call",
                 fix=f"use one of: {near}",
             )
-        tools = self.compiled.shown
+        tools = self._sent_tools()
         if tool_call and tool_call in self.tools and tool_call not in self._shown:
-            tools = (*tools, self.tools[tool_call])
+            tools = (*tools, *self._redactor.tools((self.tools[tool_call],)))
         options = self._options
         if tool_call not in (None, options.tool_choice):
             options = replace(options, tool_choice=tool_call)
         return self._gateway.prepare(
             ModelRequest(
                 model=self.card,
-                system=system,
+                system=self._redactor.text(system),
                 messages=messages,
                 tools=tools,
                 options=options,
             )
         )
+
+    def _sent_tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools to send: one object, as long as no more secrets become known."""
+        known = self._redactor.known
+        if self._clean[0] != known:
+            self._clean = (known, self._redactor.tools(self.compiled.shown))
+        return self._clean[1]
 
     async def recall(
         self,

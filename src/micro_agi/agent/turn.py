@@ -12,22 +12,13 @@ DESIGN 10, 12.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from micro_agi.agent.around import Around
-from micro_agi.agent.calls import (
-    REPEATS_TOLD,
-    Planned,
-    exclusive_among,
-    repeated,
-    skipped,
-    told,
-)
-from micro_agi.agent.circle import Circles
+from micro_agi.agent.calling import Calling, Commit
 from micro_agi.agent.compress import Compressor, chars_per_token
 from micro_agi.agent.context import AgentContext
 from micro_agi.agent.fit import Fit, talk_chars
@@ -37,9 +28,8 @@ from micro_agi.agent.originals import offer_recall
 from micro_agi.agent.outcomes import Outcomes
 from micro_agi.agent.shown_after import ShownAfter
 from micro_agi.agent.step import Runner
-from micro_agi.agent.tool_search import TOOL_SEARCH
 from micro_agi.agent.verify import seen_by, unbacked
-from micro_agi.errors import MicroAgiError, ProviderRefused, ToolInterrupted
+from micro_agi.errors import MicroAgiError, ProviderRefused
 from micro_agi.llm.failure import CONTEXT_LENGTH, error_type
 from micro_agi.llm.request import PreparedRequest
 from micro_agi.messages import (
@@ -64,17 +54,14 @@ from micro_agi.messages import (
     Unbacked,
     Usage,
 )
-from micro_agi.registry.history import Version
 from micro_agi.registry.registry import Registry
 from micro_agi.security.context import CallContext
+from micro_agi.sessions.circle import Circles
 from micro_agi.sessions.conversation import Conversation
 from micro_agi.sessions.recovery import Pending, Unfinished
 from micro_agi.tools.approve import Approvals
-from micro_agi.tools.call import ToolCaller, call_key, failed_call
+from micro_agi.tools.call import ToolCaller
 from micro_agi.tools.results import owner
-
-Commit = Callable[..., Coroutine[Any, Any, Sequence[AnyEvent]]]
-"""`await commit([event, …], durable=False, later=False)`; returns them without secrets."""
 
 Delegate = Callable[["Turn", ToolCall, ToolSpec, Sequence[AnyEvent]], Awaitable[ToolCallFinished]]
 """Lets another agent answer a call: `Delegates.answer`."""
@@ -119,22 +106,20 @@ class Turn:
     calls: int = 0
     truncated: int = 0
     empty: int = 0
-    planned: dict[str, Planned] = field(default_factory=dict)
-    """What runs in place of the newest step's calls, where a wrapper said so."""
     asked_at: float = 0.0
     waited_s: float = 0.0
     """Time that a person thought about questions."""
+    ran_s: float = 0.0
+    """Before it was cut off."""
     body: bytes = b""
     """Of the newest request."""
-    effects: frozenset[str] = frozenset()
-    """Ids of the newest step's calls that may have an effect outside."""
-    version_before: int = -1
-    """Of the registry, when the calls of the step began."""
     deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.Timeout(None))
-    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     circles: Circles = field(default_factory=Circles)
+    left: Unfinished | None = None
+    """What was cut off, until its last reply is done with."""
     outcomes: Outcomes = field(init=False)
     around: Around = field(init=False)
+    calling: Calling = field(init=False)
     fit: Fit = field(init=False)
     sent: PreparedRequest | None = None
     """The newest request."""
@@ -143,6 +128,18 @@ class Turn:
         self.outcomes = Outcomes(self.registry, self.agent)
         self.fit = Fit(partial(self.caller.results.cut, session=owner(self.context)))
         self.around = Around(self.registry, self.context, self.commit)
+        self.calling = Calling(
+            registry=self.registry,
+            agent=self.agent,
+            caller=self.caller,
+            approvals=self.approvals,
+            outcomes=self.outcomes,
+            around=self.around,
+            commit=self.commit,
+            emit=self._emit,
+            delegate=partial(self.delegate, self),
+            concurrency=self.limits.tool_concurrency,
+        )
 
     async def run(self, user: Message) -> TurnFinished:
         """Run the turn to its end; every outcome, also a cancelled one, is journalled."""
@@ -157,10 +154,11 @@ class Turn:
         Calls without an outcome run (again) where that repeats no effect; of the others the
         model is told that their outcome is unknown.
         """
-        self.steps, self.calls, self.truncated = left.steps, left.calls, left.truncated
-        self.usage, self.cost_usd, self.failures = left.usage, left.cost_usd, left.failures
-        self.effects = frozenset(p.call.id for p in left.pending if not p.intent.replayable)
-        runs = {p.call.id: self._may_run(p) for p in left.pending}
+        self.steps, self.calls = left.steps, left.calls
+        self.truncated, self.empty = left.truncated, left.empty
+        self.usage, self.cost_usd, self.ran_s = left.usage, left.cost_usd, left.seconds
+        self.circles, self.left = left.circles, left
+        runs = self.calling.resume(left)
         resumed = TurnResumed(
             turn=self.context.turn,
             again=tuple(call_id for call_id, may_run in runs.items() if may_run),
@@ -175,7 +173,8 @@ class Turn:
         text = ""
         began, time_limit = self.clock(), self.limits.time(self.spent)
         try:
-            async with asyncio.timeout(self.limits.seconds(self.spent)) as self.deadline:
+            may_run_s = self.limits.seconds(self.spent) - self.ran_s
+            async with asyncio.timeout(may_run_s) as self.deadline:
                 outcome, text = await work
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -195,7 +194,7 @@ class Turn:
             usage=self.usage,
             cost_usd=self.cost_usd,
             steps=self.steps,
-            seconds=self.clock() - began - self.waited_s,
+            seconds=self.ran_s + self.clock() - began - self.waited_s,
         )
         await self.commit([finished])
         return finished
@@ -203,6 +202,7 @@ class Turn:
     async def _go_on(self, left: Unfinished) -> End:
         """Do what the last reply of a turn that was cut off still asks for, then go on."""
         end = await self._act(left.last, left.pending) if left.last else None
+        self.left = None
         return end or await self._loop()
 
     async def _loop(self) -> End:
@@ -215,7 +215,7 @@ class Turn:
             hit = limits.reached(self.steps, self.calls, self.usage, self.cost_usd or 0.0)
             hit = hit or limits.session.reached(self.spent)
             if hit is not None:
-                await self.commit([hit])
+                await self.commit([hit], later=True)  # with the turn's end: told once
                 return "limit_reached", ""
             end = await self._act(await self._step())
             if end is not None:
@@ -233,18 +233,15 @@ class Turn:
             self.truncated += 1
             if self.truncated > MAX_TRUNCATED:
                 limit = LimitHit(limit="truncated replies", value=MAX_TRUNCATED, unit="steps")
-                await self.commit([limit])
+                await self.commit([limit], later=True)
                 return "limit_reached", step.message.text
         elif step.problem is not None:
             return await self._cut_off(step.problem), step.message.text
         elif calls and pending is None:
             self.calls += len(calls)
-            await self._call_tools(calls)
+            await self.calling.run(calls, self.step_context(), step=self.steps)
         elif calls:
-            runner = await self.agent.ready()
-            making = [p.call for p in pending or ()]
-            self.planned = await self.around.plan(making, runner, step=self.steps)
-            await self._call_tools(calls, pending)
+            await self.calling.go_on(calls, pending or (), self.step_context(), step=self.steps)
         elif not step.message.text.strip():
             self.empty += 1
             if self.empty > MAX_EMPTY:
@@ -278,14 +275,16 @@ class Turn:
 
     async def _circle(self) -> bool:
         """Tell the model that it goes in a circle; whether it went on long enough."""
-        stops_at = self.limits.rounds
-        circle = self.circles.step(self.conversation.messages)
+        stops_at, left = self.limits.rounds, self.left
+        counted = left is not None and left.counted
+        circle = self.circles.newest if counted else self.circles.step(self.conversation.messages)
         if circle is None or not stops_at:
             return False
         if circle.rounds >= stops_at:
-            await self.commit([LimitHit(limit="same calls", value=stops_at, unit="rounds")])
+            limit = LimitHit(limit="same calls", value=stops_at, unit="rounds")
+            await self.commit([limit], later=True)
             return True
-        if circle.rounds == (stops_at + 1) // 2:
+        if circle.rounds == (stops_at + 1) // 2 and not (left and left.told):
             told = Circling(steps=circle.steps, rounds=circle.rounds, stops_at=stops_at)
             await self.commit([told], later=True)
         return False
@@ -297,7 +296,6 @@ class Turn:
         memory = await runner.recall(self.conversation.messages, context=values, on_event=self.show)
         if memory is not None:
             await self.commit([Recalled(message=memory)], later=True)
-        system = self.recorder.clean(system)
         try:
             return await self._request(system)
         except ProviderRefused as error:
@@ -319,20 +317,9 @@ class Turn:
             raise refused
         self.sent = prepared
         self.steps += 1
-        started = StepStarted(
-            step=self.steps,
-            model=runner.card.name,
-            request_hash=prepared.hash,
-            registry_version=self.registry.version,
-            inputs=self.recorder.of(
-                prepared.request,
-                system=runner.compiled.system,
-                in_words=prepared.request.messages is not self.conversation.messages,
-            ),
-        )
         # On an open connection the request leaves at once: the commit is done while the
         # model reads it.
-        async with ShownAfter(self.commit([started]), self.show) as show:
+        async with ShownAfter(self._intend(runner, prepared), self.show) as show:
             response = await runner.send(prepared, show)
         self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
@@ -350,13 +337,26 @@ class Turn:
         # One commit for the reply and the intents of its calls; a last reply goes with the
         # turn's end.
         calls = response.message.tool_calls
-        self.planned = await self.around.plan(calls, runner, step=self.steps)
-        intents = [self.caller.started(self._planned(call), runner.tools) for call in calls]
-        effects = frozenset(i.call_id for i in intents if not i.replayable)
-        await self.commit([finished, *intents], durable=bool(effects), later=not intents)
-        self.effects = effects
+        intents = await self.calling.intents(calls, runner, step=self.steps)
+        effects = any(not intent.replayable for intent in intents)
+        await self.commit([finished, *intents], durable=effects, later=not intents)
         await self.around.phase("after_step", runner, step=self.steps)
         return finished
+
+    async def _intend(self, runner: Runner, prepared: PreparedRequest) -> None:
+        """Commit what is asked of the model, and what it was made of."""
+        started = StepStarted(
+            step=self.steps,
+            model=runner.card.name,
+            request_hash=prepared.hash,
+            registry_version=self.registry.version,
+            inputs=self.recorder.of(
+                prepared.request,
+                system=runner.compiled.system,
+                in_words=prepared.request.messages is not self.conversation.messages,
+            ),
+        )
+        await self.commit([started])
 
     async def _fitted(self, system: str) -> tuple[Runner, PreparedRequest]:
         """Build the next request so that it fits the model's window, as far as it can."""
@@ -384,91 +384,6 @@ class Turn:
             prepared = runner.prepare(self.conversation.messages, system=system)
         return runner, prepared
 
-    def _planned(self, call: ToolCall) -> ToolCall:
-        """Return the call that runs in place of a call, which is mostly itself."""
-        planned = self.planned.get(call.id)
-        return planned if isinstance(planned, ToolCall) else call
-
-    async def _call_tools(
-        self, calls: Sequence[ToolCall], pending: Sequence[Pending] | None = None
-    ) -> None:
-        """Run the calls of one step, whose intents are committed, and commit their results.
-
-        The calls run together; the conversation has their results in call order.
-        """
-        runner = await self.agent.ready()
-        tools = runner.tools
-        left = {p.call.id: p for p in pending or ()}
-        making = calls if pending is None else [p.call for p in pending]
-        # Of calls that were cut off nobody knows what they wrote before.
-        self.version_before = self.registry.version if pending is None else -1
-        context = self.step_context()
-        gate = asyncio.Semaphore(self.limits.tool_concurrency)
-        alone = exclusive_among([self._planned(call) for call in calls], tools)
-
-        async def run(call: ToolCall) -> ToolCallFinished:
-            if alone is not None and call.id != alone:
-                return skipped(call)
-            if self.failures[_identity(call)] >= REPEATS_TOLD:
-                return repeated(call)
-            refused, cut_off = self.planned.get(call.id), left.get(call.id)
-            if isinstance(refused, MicroAgiError):
-                return failed_call(call, "", refused)
-            call = self._planned(call)
-            spec = tools.get(call.name)
-            if cut_off is not None and not self._may_run(cut_off):
-                return _interrupted(cut_off, self._written(call))
-            if spec is not None and spec.delegate:
-                # Not through the gate: its own calls will need places there.
-                return await self.delegate(self, call, spec, cut_off.nested if cut_off else ())
-            async with gate:
-                return await self.caller.run(
-                    call,
-                    tools,
-                    context,
-                    approvals=self.approvals,
-                    emit=self._emit,
-                    session=self.agent.values,
-                    local={TOOL_SEARCH: self.outcomes.search},
-                )
-
-        running = {call.id for call in making}
-        finished: dict[str, ToolCallFinished] = {}
-
-        async def run_and_keep(call: ToolCall) -> ToolCallFinished | None:
-            """Return a result that may wait for the others; commit one that may not."""
-            result = finished[call.id] = await run(call)
-            running.discard(call.id)
-            if not running or call.id not in self.effects:
-                return result
-            # Its effect happened, and the others may take long: it must not be forgotten.
-            await self.commit(await self._record(call, result))
-            return None
-
-        tasks = [asyncio.create_task(run_and_keep(call)) for call in making]
-        try:
-            results = await asyncio.gather(*tasks)
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            # Those that ended before the cancellation had their effect: keep their outcome.
-            ended = [t.result() for t in tasks if not t.cancelled() and _ended(t)]
-            await self.commit([result for result in ended if result is not None])
-            raise
-        waiting = [(c, r) for c, r in zip(making, results, strict=True) if r is not None]
-        recorded = [await self._record(call, result) for call, result in waiting]
-        done = list(finished.values())
-        await self.around.after(making, done, tools, runner, step=self.steps)
-        # What had an effect outside must not be forgotten; the rest may run again.
-        events = [event for events in recorded for event in events]
-        await self.commit(events, later=not self.effects)
-
-    def _may_run(self, pending: Pending) -> bool:
-        """Whether a call that was cut off runs (again): a delegate goes on where it was."""
-        spec = self.agent.tools.get(pending.call.name)
-        return pending.may_run or (spec is not None and bool(spec.delegate))
-
     def step_context(self) -> CallContext:
         """Return the turn's context with the step in its call id, so that keys are unique.
 
@@ -482,24 +397,6 @@ class Turn:
         self.usage = self.usage.plus(usage)
         if cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
-
-    async def _record(self, call: ToolCall, result: ToolCallFinished) -> list[AnyEvent]:
-        """Count a failure, and return the result with the effects it had."""
-        identity = _identity(call)
-        if result.error is None:
-            self.failures.pop(identity, None)
-        else:
-            self.failures[identity] += 1
-            if self.failures[identity] == REPEATS_TOLD:
-                result = told(result)
-        return await self.outcomes.of(call, result, self._written(call))
-
-    def _written(self, call: ToolCall) -> Sequence[Version]:
-        """Return the registry's versions that one call of the newest step wrote."""
-        if self.registry.version == self.version_before:
-            return ()
-        key = call_key(self.step_context(), call)
-        return self.registry.versions_of_call(self.context.session, key)
 
     async def _compact(self, usage: Usage, *, running: bool) -> None:
         runner = await self.agent.ready()
@@ -536,26 +433,6 @@ class Turn:
             self.waited_s += now - self.asked_at
             if until is not None:
                 self.deadline.reschedule(until + now - self.asked_at)
-
-
-def _identity(call: ToolCall) -> tuple[str, str]:
-    return (call.name, call.arguments)
-
-
-def _ended(task: "asyncio.Task[Any]") -> bool:
-    return task.done() and task.exception() is None
-
-
-def _interrupted(pending: Pending, written: Sequence[Version]) -> ToolCallFinished:
-    """Return the result of a call that was cut off and must not be repeated."""
-    entries = [f"{c.entry_id} (version {v.id})" for v in written for c in v.operations]
-    error = ToolInterrupted(
-        "interrupted, outcome unknown"
-        + (f"; before that it had written {', '.join(entries)}" if entries else ""),
-        where=f"tool call {pending.call.id}",
-        fix="find out what it did before you call it again",
-    )
-    return failed_call(pending.call, pending.intent.tool, error)
 
 
 def _no_answer(step: StepFinished, times: int) -> ProviderRefused:

@@ -29,7 +29,8 @@ from micro_agi.registry.history import History
 from micro_agi.security.actor import Actor
 from micro_agi.security.context import Trial, root_context
 from micro_agi.security.policy import Scope
-from micro_agi.sessions.journal import Journal, Recorded
+from micro_agi.sessions.journal import Journal
+from micro_agi.sessions.rows import Recorded
 from micro_agi.tools.call import ToolCaller, as_text, failed_call
 from micro_agi.tools.effects import IN_THE_SANDBOX
 from micro_agi.tools.functions import Functions

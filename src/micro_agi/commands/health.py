@@ -26,6 +26,7 @@ from micro_agi.errors import MicroAgiError, SandboxUnavailable, ToolFailed
 from micro_agi.home import remember, switched_off
 from micro_agi.llm.discovery import list_models
 from micro_agi.memory.meaning import FIX as EMBED_FIX
+from micro_agi.sandbox import kept_zygotes
 from micro_agi.sandbox.fork_server import Level
 from micro_agi.sandbox.limits import Limits
 from micro_agi.sandbox.pool import Pool

@@ -1,5 +1,6 @@
 """`model-server`: serve one model of this machine to OpenAI-compatible clients."""
 
+import argparse
 import secrets
 
 from micro_agi.commands.invocation import Invocation
@@ -8,11 +9,20 @@ from micro_agi.settings import PREFIX
 from micro_agi.values import Secret
 
 TOKEN_VARIABLE = PREFIX + "MODEL_SERVER_TOKEN"
+_RANGES = {
+    "--port": (0, 65535),
+    "--threads": (0, 1024),
+    "--window": (0, 1 << 31),
+    "--cache-mb": (0, 1 << 31),
+    "--at-once": (1, 64),
+}
+"""What nothing below would refuse, or only with a traceback."""
 
 
 async def run(invocation: Invocation) -> int:
     """Load the model, say where it is served, and serve it until Ctrl-C."""
     args, settings = invocation.args, invocation.settings
+    _check_ranges(args)
     if not settings.model:
         raise InputInvalid(
             "no model is named",
@@ -59,6 +69,17 @@ async def run(invocation: Invocation) -> int:
     finally:
         listening.close()
     return 0
+
+
+def _check_ranges(args: argparse.Namespace) -> None:
+    for flag, (least, most) in _RANGES.items():
+        value = getattr(args, flag.removeprefix("--").replace("-", "_"))
+        if not least <= value <= most:
+            raise InputInvalid(
+                f"`{value}` is no value for {flag}",
+                where="micro-agi model-server",
+                fix=f"give a number from {least} to {most}",
+            )
 
 
 def _missing(error: ImportError) -> MicroAgiError:

@@ -86,6 +86,9 @@ def _say_what_if(invocation: Invocation, found: WhatIf) -> int:
         elif call.different:
             lines = [("was", _excerpt(call.recorded)), ("instead", _excerpt(call.then))]
             invocation.say(f"{place}\n{facts(lines, width=invocation.width, indent='  ')}")
+    if not found.calls:
+        invocation.say(f"session `{invocation.args.id}` never called `{found.tool}`")
+        return DIFFERENT if found.different else 0
     same = sum(call.then is not None and not call.different for call in found.calls)
     invocation.say(f"{same} of {count(len(found.calls), 'call')} would have had the same result")
     return DIFFERENT if found.different else 0

@@ -19,7 +19,8 @@ from micro_agi.messages import (
 )
 from micro_agi.sessions.conversation import derive
 from micro_agi.sessions.cost import costs
-from micro_agi.sessions.journal import Recorded, SessionRow
+from micro_agi.sessions.journal import SessionRow
+from micro_agi.sessions.rows import Recorded
 from micro_agi.terminal.ask import ask, ask_console
 from micro_agi.terminal.wording import loaded_line, remark, spent, tool_line
 
@@ -140,9 +141,7 @@ async def delete(invocation: Invocation) -> int:
     if invocation.as_json:
         invocation.say_json({"deleted": [row.id for row in rows], "freed_bytes": sum(freed)})
     else:
-        invocation.say(
-            f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored results"
-        )
+        invocation.say(f"removed {count(len(rows), 'session')}, {sum(freed)} bytes of stored texts")
     return 0
 
 

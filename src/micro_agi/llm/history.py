@@ -119,9 +119,12 @@ class History:
             known.cut(common)
         known.start(head)
         known.extend(wanted[len(known.messages) :], encode)
-        self._known[key] = known
-        self._bytes += known.size
-        self._shrink()
+        if len(wanted) > 1:
+            # One message alone costs nothing to encode again, and is mostly a question that is
+            # asked once: what a summariser gets is as long as a whole window.
+            self._known[key] = known
+            self._bytes += known.size
+            self._shrink()
 
         ending = encode.rest(known.state) + tail
         if head.endswith(b"[") and not known.size:

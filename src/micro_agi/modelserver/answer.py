@@ -53,7 +53,8 @@ class Stream:
 
     def finished(self, finished: Finished) -> None:
         """Take the end. In the engine's thread."""
-        self._post((finished, self._reply.end(cut=finished.why == "length")))
+        end = self._reply.end(cut=finished.why == "length", last=finished.last)
+        self._post((finished, end))
 
     def _post(self, item: Item) -> None:
         self._loop.call_soon_threadsafe(self._items.put_nowait, item)

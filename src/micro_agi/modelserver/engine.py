@@ -48,8 +48,15 @@ class Parser(Protocol):
         """Take the next text and return what may be shown."""
         ...
 
-    def finish(self) -> tuple[list[Piece], list[ToolCall]]:
-        """Return what is still to be shown, and the calls; nothing may be fed after it."""
+    def has_call(self) -> bool:
+        """Whether what was fed so far holds a call that can be run."""
+        ...
+
+    def finish(self, end: str = "") -> tuple[list[Piece], list[ToolCall]]:
+        """Return what is still to be shown, and the calls; nothing may be fed after it.
+
+        `end` is the mark with which the model ended the reply, if it did so itself.
+        """
         ...
 
 
@@ -106,8 +113,8 @@ class Engine(Protocol):
         """Begin a sequence, from the kept prefix that has most in common with it."""
         ...
 
-    def prefill(self, run: Any) -> None:
-        """Compute the next piece of a prompt: short enough for others to wait for."""
+    def prefill(self, run: Any, *, alone: bool) -> None:
+        """Compute the next piece of a prompt: short enough to wait for, unless it is `alone`."""
         ...
 
     def step(self, runs: Sequence[Any]) -> list[int]:

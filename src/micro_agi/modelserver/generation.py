@@ -33,6 +33,8 @@ class Finished(Struct, frozen=True, kw_only=True):
 
     why: Why
     counted: Counted
+    last: int | None = None
+    """The token with which the model itself ended the reply."""
     error: MicroAgiError | None = None
 
 
@@ -149,9 +151,9 @@ class Generations:
         try:
             if job.run is None:
                 job.run = self._engine.start(job.prompt, job.sampling)
-            self._engine.prefill(job.run)
+            self._engine.prefill(job.run, alone=len(self._served) == 1 and not self._waiting)
         except Exception as error:  # noqa: BLE001 - the edge of one request
-            self._end(job, "failed", _failure(error))
+            self._end(job, "failed", error=_failure(error))
             return
         if not job.run.ready:
             with self._changed:
@@ -167,16 +169,20 @@ class Generations:
             tokens = self._engine.step([run for _, run in ready])
         except Exception as error:  # noqa: BLE001 - the edge of these requests
             for job, _ in ready:
-                self._end(job, "failed", _failure(error))
+                self._end(job, "failed", error=_failure(error))
             return
         for (job, _), token in zip(ready, tokens, strict=True):
             job.completion += 1
-            if self._engine.is_end(token) or not job.take(token):
+            if self._engine.is_end(token):
+                self._end(job, "end", last=token)
+            elif not job.take(token):
                 self._end(job, "end")
             elif job.completion >= job.max_tokens:
                 self._end(job, "length")
 
-    def _end(self, job: Job, why: Why, error: MicroAgiError | None = None) -> None:
+    def _end(
+        self, job: Job, why: Why, *, last: int | None = None, error: MicroAgiError | None = None
+    ) -> None:
         if job in self._served:
             with self._changed:
                 self._served.remove(job)
@@ -185,7 +191,7 @@ class Generations:
             cached = job.run.cached
             self._engine.finish(job.run)
         counted = Counted(prompt=len(job.prompt), cached=cached, completion=job.completion)
-        job.finished(Finished(why=why, counted=counted, error=error))
+        job.finished(Finished(why=why, counted=counted, last=last, error=error))
 
 
 def _failure(error: Exception) -> MicroAgiError:

@@ -83,6 +83,7 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
             where=str(folder),
             fix="use a model for text generation whose files are complete",
         ) from error
+    _check_response_template(tokenizer, notice)
     if tokenizer.chat_template is None:
         notice("it has no chat template: only /v1/completions will work")
     engine = TransformersEngine(
@@ -96,6 +97,17 @@ def load_engine(model: str, options: Options, notice: Notice) -> TransformersEng
     about = f"{str(network.dtype).removeprefix('torch.')}, window {engine.window} tokens"
     notice(f"loaded in {took:.1f} s: {about}, {torch.get_num_threads()} threads")
     return engine
+
+
+def _check_response_template(tokenizer: Any, notice: Notice) -> None:
+    """Leave out a template that nothing could be read with, now and not at the first request."""
+    if tokenizer.response_template is None:
+        return
+    try:
+        tokenizer.get_response_parser(prefix="")
+    except (ValueError, TypeError) as error:
+        tokenizer.response_template = None
+        notice(f"its response template is wrong and is not used: {error}"[:300])
 
 
 def _folder(model: str, *, download: bool) -> Path:

@@ -46,6 +46,7 @@ class Reply:
         complete: Callable[[], bool] | None = None,
     ) -> None:
         """With `complete`, the reply ends as soon as that says so."""
+        self._decode = decode
         self._text = Characters(decode)
         self._parser = parser
         self._stop = Stop(stop)
@@ -60,13 +61,13 @@ class Reply:
         self.ended = self._stop.found or (self._complete is not None and self._complete())
         return pieces
 
-    def end(self, *, cut: bool) -> End:
-        """Return the rest; `cut` when the model would have gone on."""
+    def end(self, *, cut: bool, last: int | None = None) -> End:
+        """Return the rest; `cut` when the model would have gone on, `last` is its own end."""
         rest = "" if self._stop.found else self._stop.rest(self._text.rest())
         pieces = self._parser.feed(rest) if rest else []
-        last, calls = self._parser.finish()
+        pieces_left, calls = self._parser.finish("" if last is None else self._decode([last]))
         finish: Finish = "length" if cut else "tool_calls" if calls else "stop"
-        return End(pieces=pieces + last, calls=calls, finish=finish)
+        return End(pieces=pieces + pieces_left, calls=calls, finish=finish)
 
 
 class Characters:
@@ -137,7 +138,11 @@ class RawParser:
         """Return the text."""
         return [("content", text)]
 
-    def finish(self) -> tuple[list[Piece], list[ToolCall]]:
+    def has_call(self) -> bool:
+        """Say no: a text is a text."""
+        return False
+
+    def finish(self, end: str = "") -> tuple[list[Piece], list[ToolCall]]:
         """Return nothing: nothing was held back."""
         return [], []
 
@@ -195,7 +200,7 @@ class PlainParser:
         self._waiting = thought[until:]
         return [("thinking", thought[:until])] if thought[:until] else []
 
-    def finish(self) -> tuple[list[Piece], list[ToolCall]]:
+    def finish(self, end: str = "") -> tuple[list[Piece], list[ToolCall]]:
         """Return the rest and the calls.
 
         A call that cannot be read is one all the same: its arguments are then the text as the

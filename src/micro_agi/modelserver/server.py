@@ -6,7 +6,7 @@ writes.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -133,16 +133,13 @@ class Server:
         tokens = self._engine.prompt(prompt.messages, prompt.tools)
         tokens += self._engine.encode(prompt.opening) if prompt.opening else []
         rendered = self._engine.render(prompt.messages, prompt.tools)
-        complete: Callable[[], bool] | None = None
-        parser = self._engine.parser(rendered + prompt.opening, prompt.tools)
-        if parser is None:
-            parser = plain = PlainParser(
-                request.tools,
-                self._prompts.notation,
-                opening=prompt.opening,
-                thinks=rendered.rstrip().endswith("<think>"),
-            )
-            complete = plain.has_call if prompt.opening else None
+        parser = self._engine.parser(rendered + prompt.opening, prompt.tools) or PlainParser(
+            request.tools,
+            self._prompts.notation,
+            opening=prompt.opening,
+            thinks=rendered.rstrip().endswith("<think>"),
+        )
+        complete = parser.has_call if prompt.opening else None
         return Work(
             prompt=tokens,
             limits=request.limits,
@@ -172,6 +169,10 @@ class Server:
                 fix="shorten the conversation",
             )
             raise Refused(error, status=400, code="context_length_exceeded")
+        if not length:
+            raise InputInvalid(
+                "the prompt has no tokens", where="messages", fix="say something in it"
+            )
         job = Job(
             work.prompt,
             work.limits.sampling,

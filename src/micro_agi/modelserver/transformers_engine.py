@@ -19,11 +19,17 @@ from micro_agi.modelserver.batch import Batches, TokenRun, croppable, cut, cut_c
 from micro_agi.modelserver.engine import Parser, Sampling, Wire
 from micro_agi.modelserver.prefixes import Kept, Prefixes
 from micro_agi.modelserver.sampler import Defaults, Sampler
-from micro_agi.modelserver.template_parser import TemplateParser
+from micro_agi.modelserver.template_parser import CALLS, TemplateParser
 
-PIECE_S = (0.1, 0.4)
-"""A piece of a prompt should take between these: others get their tokens in between."""
-SHORTEST_PIECE, LONGEST_PIECE = 32, 4096
+ALONE_S, AMONG_OTHERS_S = 2.0, 0.25
+"""What a piece of a prompt should take, while nobody or somebody else waits for tokens. Each
+piece costs about a token's time more, which is for reading the weights once."""
+FIRST_SPEED = 256
+"""Tokens a second at most, before any piece has been computed."""
+OPERATIONS = 5e10
+"""That a thread of a processor computes in a second, about: a first piece of a large model
+should not take a minute."""
+SHORTEST_PIECE = 32
 _ENDLESS = 1 << 20
 """Some tokenizers say so about lengths that nobody set."""
 
@@ -49,7 +55,8 @@ class TransformersEngine:
         self._prefixes: Prefixes[DynamicCache] = Prefixes(max_bytes=cache_bytes)
         self._batches = Batches(self._new_cache)
         self._croppable = croppable(self._new_cache())
-        self._piece = 4 * SHORTEST_PIECE
+        needed = 2 * network.num_parameters()
+        self._speed = min(FIRST_SPEED, OPERATIONS * torch.get_num_threads() / needed)
         known = inspect.signature(network.forward).parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
@@ -103,10 +110,17 @@ class TransformersEngine:
 
     def parser(self, prompt: str, tools: Sequence[Wire]) -> Parser | None:
         """See `Engine`."""
-        if getattr(self._tokenizer, "response_template", None) is None:
+        template = self._tokenizer.response_template
+        if template is None:
             return None
-        made = self._tokenizer.get_response_parser(prefix=prompt, tools=list(tools) or None)
-        return TemplateParser(made)
+        if not tools:
+            # Nobody may call anything, so what looks like a call is text.
+            fields = {name: field for name, field in template["fields"].items() if name != CALLS}
+            template = {**template, "fields": fields}
+        made = self._tokenizer.get_response_parser(
+            template, prefix=prompt, tools=list(tools) or None
+        )
+        return TemplateParser(made, template)
 
     def start(self, prompt: Sequence[int], sampling: Sampling) -> TokenRun:
         """See `Engine`."""
@@ -114,18 +128,20 @@ class TransformersEngine:
         sampler = Sampler(sampling, self._defaults, self._network.device)
         return TokenRun(prompt, cache, cached, sampler)
 
-    def prefill(self, run: TokenRun) -> None:
+    def prefill(self, run: TokenRun, *, alone: bool) -> None:
         """See `Engine`."""
-        piece = run.tokens[run.computed : run.computed + self._piece]
+        rest = run.tokens[run.computed :]
+        most = max(int(self._speed * (ALONE_S if alone else AMONG_OTHERS_S)), SHORTEST_PIECE)
+        # A small rest is not worth a piece of its own.
+        piece = rest[:most] if len(rest) > most + most // 4 else rest
         started = time.monotonic()
         logits = self._forward([piece], run.cache)
         took = time.monotonic() - started
         run.computed += len(piece)
         if run.computed == run.prompt:
             run.logits = logits[0]
-        if len(piece) == self._piece:
-            factor = 2 if took < PIECE_S[0] else 0.5 if took > PIECE_S[1] else 1
-            self._piece = int(min(max(self._piece * factor, SHORTEST_PIECE), LONGEST_PIECE))
+        if len(piece) >= SHORTEST_PIECE:
+            self._speed = len(piece) / took
 
     def step(self, runs: Sequence[TokenRun]) -> list[int]:
         """See `Engine`."""
@@ -138,7 +154,8 @@ class TransformersEngine:
 
     def _group(self, group: Sequence[TokenRun]) -> Iterable[tuple[TokenRun, torch.Tensor]]:
         if len(group) == 1:
-            return zip(group, self._forward([group[0].tokens[-1:]], group[0].cache), strict=True)
+            logits = self._forward([group[0].tokens[-1:]], group[0].cache)
+            return ((group[0], logits[0]),)
         batch = self._batches.of(group)
         rows = self._forward(
             [run.tokens[-1:] for run in batch.runs],

@@ -9,6 +9,7 @@ Source: DESIGN 6; decisions/0042-users.md.
 """
 
 import re
+from functools import lru_cache
 
 from micro_agi.errors import InputInvalid, PolicyDenied
 
@@ -65,6 +66,7 @@ def is_persons(namespace: str) -> bool:
     return any(namespace == o or namespace.startswith(f"{o}.") for o in (GRANTS, USERS))
 
 
+@lru_cache(maxsize=4096)  # asked for every entry of every look-up; the answers are few
 def visible(namespace: str, user: str | None) -> bool:
     """Whether `user` may know what stands in `namespace`; None is the operator, who may.
 

@@ -11,13 +11,14 @@ from msgspec import Struct, field
 
 from micro_agi.messages import (
     AnyEvent,
+    Compacted,
     Delegated,
     StepFinished,
     StepStarted,
     ToolCallFinished,
     Usage,
 )
-from micro_agi.sessions.journal import Recorded
+from micro_agi.sessions.rows import Recorded
 
 
 class Cost(Struct):
@@ -76,9 +77,14 @@ class _Sums(Struct):
                 cost.calls += 1
                 cost.seconds += max(0.0, at - self.began.pop(path, at))
                 cost.spend(event.usage, event.cost_usd)
-                for depth in range(1, len(path) + 1):
-                    inside = self.inside.setdefault(path[:depth], Cost(""))
-                    inside.spend(event.usage, event.cost_usd)
+                self._inside(path, event.usage, event.cost_usd)
+            case Compacted() if event.model:
+                cost = _of(self.models, event.model)
+                cost.calls += 1
+                cost.failed += event.by != event.model
+                cost.seconds += event.seconds
+                cost.spend(event.usage, event.cost_usd)
+                self._inside(path, event.usage, event.cost_usd)
             case ToolCallFinished():
                 cost = _of(self.tools, event.tool or event.name)
                 cost.calls += 1
@@ -88,6 +94,11 @@ class _Sums(Struct):
                 cost.spend(inside.usage, inside.usd)
             case _:
                 pass
+
+    def _inside(self, path: tuple[str, ...], usage: Usage, usd: float | None) -> None:
+        """Add what a delegate used to the calls that it is inside of."""
+        for depth in range(1, len(path) + 1):
+            self.inside.setdefault(path[:depth], Cost("")).spend(usage, usd)
 
 
 def _of(costs: dict[str, Cost], name: str) -> Cost:

@@ -16,22 +16,16 @@ Source: DESIGN 12.
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from hashlib import sha256
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from micro_agi.errors import EntryNotFound, StoreFailed
-from micro_agi.messages import (
-    AnyEvent,
-    TextDelta,
-    ThinkingDelta,
-    TurnFinished,
-    TurnResumed,
-    TurnStarted,
-)
+from micro_agi.messages import AnyEvent, TurnFinished, TurnResumed, TurnStarted
+from micro_agi.sessions import rows as stored
+from micro_agi.sessions import standing
 from micro_agi.sessions.redact import Redactor
+from micro_agi.sessions.rows import Recorded
+from micro_agi.sessions.standing import EVERY, Standing
 from micro_agi.store import blobs, leases
 from micro_agi.store.database import Database
 from micro_agi.values import nearest
@@ -47,27 +41,16 @@ INSERT = (
     "INSERT INTO journal(session, seq, at, turn, kind, schema, body, hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+LIST = (
+    "SELECT s.id, s.agent, s.created_at, s.title, coalesce(j.turn, 0), coalesce(j.seq, 0),"
+    " coalesce(j.at, s.created_at) AS last,"
+    " (SELECT kind FROM journal k WHERE k.session = s.id"
+    "  AND kind IN ('turn_started', 'turn_finished') ORDER BY seq DESC LIMIT 1)"
+    " FROM sessions s LEFT JOIN journal j ON j.session = s.id"
+    "  AND j.seq = (SELECT max(seq) FROM journal WHERE session = s.id)"
+    " WHERE {which} ORDER BY last DESC, s.id"
+)
 COLUMNS = "session, seq, at, turn, kind, schema, body, hash"
-
-SCHEMA = 1
-"""Of event bodies. Raise it when a stored event changes shape, and add an upcaster. A field
-with a default is no change of shape: what an old row lacks, it has."""
-
-UPCASTERS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
-"""By the schema number they read: turn (kind, body) of that schema into the next one."""
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
-
-
-class Recorded(Struct, frozen=True, kw_only=True):
-    """One journal row."""
-
-    seq: int
-    at: float
-    """Seconds since 1970."""
-    turn: int
-    event: AnyEvent
 
 
 class Damage(Struct, frozen=True, kw_only=True):
@@ -100,7 +83,13 @@ class SessionJournal:
     """
 
     def __init__(
-        self, journal: "Journal", session: str, agent: str, next_seq: int, token: int
+        self,
+        journal: "Journal",
+        session: str,
+        agent: str,
+        next_seq: int,
+        token: int,
+        kept_seq: int = 0,
     ) -> None:
         self.session = session
         self._journal = journal
@@ -113,6 +102,8 @@ class SessionJournal:
         self._keeping: list[tuple[str, bytes]] = []
         """Bodies that the next append stores."""
         self._kept: set[str] = set()
+        self._stand_at = kept_seq + EVERY
+        """From this event on, the next append stores where the session stands."""
 
     @property
     def fence(self) -> int:
@@ -139,13 +130,14 @@ class SessionJournal:
         outside, and only there.
         Raises: EntryConflict when another process appended to this session, or runs a turn.
         """
-        rows = self._journal.rows(self.session, self._next, turn, events)
+        now = self._journal.now()
+        rows = stored.encode(self.session, self._next, turn, now, events)
         if not rows:
             return
-        opening = (self.session, self._agent, rows[0][2], _title(events))
+        opening = (self.session, self._agent, now, _title(events))
         first, self._next = self._next == 1, self._next + len(rows)
         after, (kept, self._keeping) = self._next, (self._keeping, [])
-        token, now, had = self.fence, rows[0][2], self._holding
+        token, had = self.fence, self._holding
         has = had or any(isinstance(e, TurnStarted | TurnResumed) for e in events)
         ends = any(isinstance(e, TurnFinished) for e in events)
 
@@ -158,6 +150,8 @@ class SessionJournal:
                 db.execute(OPEN, opening)
             blobs.put(db, self.session, kept)
             db.executemany(INSERT, rows)
+            if after > self._stand_at:
+                self._stand_at = after + self._stand(db)
 
         try:
             await self._journal.database.write(write, durable=durable, quick=True)
@@ -170,6 +164,18 @@ class SessionJournal:
                 self._next -= len(rows)
             self._keeping = [*kept, *self._keeping]
             raise
+
+    def _stand(self, db: sqlite3.Connection) -> int:
+        """Store where the session stands; return after how many events to do it again.
+
+        Milliseconds, so seldom: the longer the conversation, the more events later.
+        """
+        try:
+            found = standing.read(db, self.session)
+        except StoreFailed:  # a damaged row: it is told to whoever opens the session
+            return EVERY
+        standing.keep(db, self.session, found)
+        return max(EVERY, len(found.conversation.messages))
 
     async def renew(self) -> None:
         """Prolong the lease during a long wait; nothing happens when no turn runs.
@@ -219,49 +225,38 @@ class Journal:
         return SessionJournal(self, session, agent, 1, 0)
 
     async def open(
-        self, session: str, *, agent: str, after: Sequence[Recorded] = ()
+        self, session: str, *, agent: str, after: Standing | None = None
     ) -> SessionJournal:
         """Open a session for appending, a new one or one that exists.
 
-        With `after`, what was read of it: if another process has appended since, this one
-        cannot.
+        With `after`, what was read of it (`standing`): if another process has appended since,
+        this one cannot.
         """
-        query = "SELECT coalesce(max(seq), 0) FROM journal WHERE session = ?"
 
-        def read(db: sqlite3.Connection) -> tuple[int, int]:
-            last = db.execute(query, (session,)).fetchone()[0]
-            return last, leases.last_token(db, session)
+        def read(db: sqlite3.Connection) -> tuple[int, int, int]:
+            last = after.seq if after else standing.last(db, session)
+            return last, leases.last_token(db, session), standing.kept(db, session)
 
-        last, token = await self.database.read(read)
-        if after:
-            last = after[-1].seq
-        return SessionJournal(self, session, agent, last + 1, token)
+        last, token, kept = await self.database.read(read)
+        return SessionJournal(self, session, agent, last + 1, token, kept)
+
+    async def standing(self, session: str) -> Standing:
+        """Return where a session stands; of an unknown one, at its beginning.
+
+        Raises: StoreFailed naming a row that cannot be read.
+        """
+        return await self.database.read(lambda db: standing.read(db, session))
 
     def now(self) -> float:
         """Return the time, seconds since 1970."""
-        return self._clock()
-
-    def rows(
-        self, session: str, first: int, turn: int, events: Sequence[AnyEvent]
-    ) -> list[tuple[Any, ...]]:
-        """Encode events as rows, numbered from `first`; deltas are left out."""
-        kept = [e for e in events if not isinstance(e, TextDelta | ThinkingDelta)]
-        at = float(self._clock())
-        rows = [
-            (session, first + n, at, turn, e.__struct_config__.tag, SCHEMA, _encoder.encode(e))
-            for n, e in enumerate(kept)
-        ]
-        return [(*row, row_hash(*row)) for row in rows]
+        return float(self._clock())
 
     async def read(self, session: str) -> list[Recorded]:
         """Return all events of a session, oldest first; empty for an unknown session."""
-        query = (
-            "SELECT seq, at, turn, kind, schema, body FROM journal WHERE session = ? ORDER BY seq"
-        )
-        rows = await self.database.read(lambda db: db.execute(query, (session,)).fetchall())
+        rows = await self.database.read(lambda db: stored.read(db, session))
         return [
-            Recorded(seq=seq, at=at, turn=turn, event=_decode(session, seq, kind, schema, body))
-            for seq, at, turn, kind, schema, body in rows
+            Recorded(seq=row[0], at=row[1], turn=row[2], event=event)
+            for row, event in zip(rows, stored.decode(session, rows), strict=True)
         ]
 
     async def blobs(self, session: str) -> dict[str, bytes | None]:
@@ -280,7 +275,7 @@ class Journal:
             place = f"journal row {session}/{row[1]} ({row[4]}, turn {row[3]})"
             if row[1] != next_seq:
                 found.append(Damage(where=place, what=f"event {next_seq} before it is missing"))
-            if hash_ and hash_ != row_hash(*row):
+            if hash_ and hash_ != stored.row_hash(*row):
                 found.append(Damage(where=place, what=f"event {row[1]} is not as it was written"))
             next_seq = row[1] + 1
         for key, body in (await self.blobs(session)).items():
@@ -307,18 +302,29 @@ class Journal:
 
     async def sessions(self) -> list[SessionRow]:
         """Return all sessions, or all of the user, the one used last first."""
-        query = (
-            "SELECT s.id, s.agent, s.created_at, s.title, coalesce(max(j.turn), 0), count(j.seq),"
-            " coalesce(max(j.at), s.created_at) AS last,"
-            " (SELECT kind FROM journal k WHERE k.session = s.id"
-            "  AND kind IN ('turn_started', 'turn_finished') ORDER BY seq DESC LIMIT 1)"
-            " FROM sessions s LEFT JOIN journal j ON j.session = s.id"
-            " WHERE s.id >= ? AND s.id < ?"
-            " GROUP BY s.id ORDER BY last DESC, s.id"
-        )
         # `0` is what comes after `/`: all ids that begin with the user and a slash.
         ids = (f"{self._user}/", f"{self._user}0") if self._user else ("", "\U0010ffff")
-        rows = await self.database.read(lambda db: db.execute(query, ids).fetchall())
+        return await self._listed("s.id >= ? AND s.id < ?", ids)
+
+    async def find(self, session: str) -> SessionRow:
+        """Return one session's row; of a user's, the part after the slash is enough.
+
+        Raises: EntryNotFound listing the nearest ids.
+        """
+        own = f"{self._user}/{session.removeprefix(f'{self._user}/')}" if self._user else session
+        for row in await self._listed("s.id = ?", (own,)):
+            return row
+        rows = await self.sessions()
+        near = nearest(session, [r.id for r in rows]) or [r.id for r in rows[:3]]
+        raise EntryNotFound(
+            f"there is no session `{session}`",
+            fix=f"did you mean: {', '.join(near)}" if near else "`micro-agi chat` starts one",
+        )
+
+    async def _listed(self, which: str, values: tuple[str, ...]) -> list[SessionRow]:
+        """Return the sessions that `which` selects, from the newest row of each."""
+        query = LIST.format(which=which)
+        rows = await self.database.read(lambda db: db.execute(query, values).fetchall())
         return [
             SessionRow(
                 id=row[0],
@@ -332,44 +338,3 @@ class Journal:
             )
             for row in rows
         ]
-
-    async def find(self, session: str) -> SessionRow:
-        """Return one session's row; of a user's, the part after the slash is enough.
-
-        Raises: EntryNotFound listing the nearest ids.
-        """
-        rows = await self.sessions()
-        for row in rows:
-            if session in (row.id, row.id.removeprefix(f"{self._user}/")):
-                return row
-        near = nearest(session, [r.id for r in rows]) or [r.id for r in rows[:3]]
-        raise EntryNotFound(
-            f"there is no session `{session}`",
-            fix=f"did you mean: {', '.join(near)}" if near else "`micro-agi chat` starts one",
-        )
-
-
-def row_hash(*columns: Any) -> str:
-    """Return the hash of a row from its other columns, the body last."""
-    *facts, body = columns
-    return sha256(repr(facts).encode() + body).hexdigest()
-
-
-def _decode(session: str, seq: int, kind: str, schema: int, body: bytes) -> AnyEvent:
-    try:
-        if schema == SCHEMA:
-            event: AnyEvent = _decoder.decode(body)
-            return event
-        if schema > SCHEMA:
-            raise KeyError(schema)
-        value = msgspec.json.decode(body)
-        for version in range(schema, SCHEMA):
-            value = UPCASTERS[version](kind, value)
-        raised: AnyEvent = msgspec.convert(value, AnyEvent)
-        return raised
-    except (msgspec.MsgspecError, KeyError) as error:
-        raise StoreFailed(
-            f"event {seq} of session `{session}` cannot be read: {error}",
-            where=f"journal row {session}/{seq} ({kind}, schema {schema})",
-            fix="a newer micro-agi may have written it; upgrade, or export the session there",
-        ) from error

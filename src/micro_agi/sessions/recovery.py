@@ -5,7 +5,6 @@ Pure: events in, values out. Nothing is guessed: a call without a committed outc
 """
 
 from collections import Counter
-from collections.abc import Sequence
 
 from msgspec import Struct, field
 
@@ -13,6 +12,7 @@ from micro_agi.messages import (
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
+    Circling,
     Compacted,
     Delegated,
     StepFinished,
@@ -20,9 +20,11 @@ from micro_agi.messages import (
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
+    TurnResumed,
     TurnStarted,
     Usage,
 )
+from micro_agi.sessions.circle import Circles
 
 
 class Pending(Struct):
@@ -45,44 +47,72 @@ class Unfinished(Struct):
     """A turn without an end."""
 
     started: TurnStarted
+    at: float = 0.0
+    """When its newest event was committed."""
+    seconds: float = 0.0
+    """That it ran, without the time that a person thought, or that nobody ran it."""
     steps: int = 0
     calls: int = 0
     truncated: int = 0
     """Replies before `last` that were cut at their limit."""
+    empty: int = 0
+    """Replies before `last` that had neither text nor a call."""
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
-    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By name and arguments, as the turn counts them."""
+    failed: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How often calls failed, by name and arguments."""
+    circles: Circles = field(default_factory=Circles)
+    counted: bool = False
+    """Whether `circles` has taken `last` already."""
+    told: bool = False
+    """Whether the model was told after `last` that it goes in a circle."""
     last: StepFinished | None = None
     """The newest reply of the model."""
     pending: list[Pending] = field(default_factory=list)
     """Calls of `last` without an outcome, in call order."""
+    results: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Of the other calls of `last`, by call: its name, and what the model reads."""
 
-    def take(self, event: AnyEvent) -> None:
+    @property
+    def failures(self) -> Counter[tuple[str, str]]:
+        """How often calls failed, as a turn counts them."""
+        calls = self.failed.items()
+        return Counter({(name, text): n for name, texts in calls for text, n in texts.items()})
+
+    def take(self, event: AnyEvent, at: float = 0.0) -> None:
         """Take the turn's next event into account."""
+        if not isinstance(event, ApprovalAnswered | TurnResumed):
+            self.seconds += max(0.0, at - self.at)
+        self.at = at
         match event:
             case StepFinished():
                 self._step(event)
             case Compacted():
                 self._spend(event.usage, event.cost_usd)
             case ToolCallStarted():
-                self._pending(event.call_id).intent = event
+                if pending := self._pending(event.call_id):
+                    pending.intent = event
             case ToolCallFinished():
                 self._finished(event)
             case ApprovalAsked() | ApprovalAnswered():
                 for pending in self.pending:
                     if event.call_id.endswith(f"/{pending.call.id}"):  # a call's key
                         pending.asking = isinstance(event, ApprovalAsked)
+            case Circling():
+                self.told = True
             case Delegated():
-                self._pending(event.call_id).nested.append(event.event)
+                if pending := self._pending(event.call_id):
+                    pending.nested.append(event.event)
             case _:
                 pass
 
     def _step(self, step: StepFinished) -> None:
         self.steps = step.step
         self._spend(step.usage, step.cost_usd)
-        self.truncated += self.last.truncated if self.last else 0
-        self.last = step
+        if self.last is not None:
+            self.truncated += self.last.truncated
+            self.empty += _is_empty(self.last)
+        self.last, self.counted, self.told, self.results = step, False, False, {}
         self.calls += len(step.message.tool_calls)
         self.pending = [
             Pending(call, ToolCallStarted(call_id=call.id, name=call.name, tool="", arguments=None))
@@ -91,18 +121,27 @@ class Unfinished(Struct):
 
     def _finished(self, result: ToolCallFinished) -> None:
         pending = self._pending(result.call_id)
+        if pending is None:
+            return
         call = pending.call
         for event in pending.nested:
             if isinstance(event, TurnFinished):
                 self._spend(event.usage, event.cost_usd)
-        self.pending = [p for p in self.pending if p.call.id != result.call_id]
+        # One of them: some models give two calls the same id.
+        self.pending = [p for p in self.pending if p is not pending]
+        times = self.failed.setdefault(call.name, {})
         if result.error is None:
-            self.failures.pop((call.name, call.arguments), None)
+            times.pop(call.arguments, None)
         else:
-            self.failures[call.name, call.arguments] += 1
+            times[call.arguments] = times.get(call.arguments, 0) + 1
+        self.results[call.id] = (result.name, result.content)
+        if not self.pending and self.last is not None:
+            calls = self.last.message.tool_calls
+            self.circles.take(calls, [self.results[c.id] for c in calls])
+            self.counted, self.results = True, {}
 
-    def _pending(self, call_id: str) -> Pending:
-        return next(p for p in self.pending if p.call.id == call_id)
+    def _pending(self, call_id: str) -> Pending | None:
+        return next((p for p in self.pending if p.call.id == call_id), None)
 
     def _spend(self, usage: Usage, cost_usd: float | None) -> None:
         self.usage = self.usage.plus(usage)
@@ -110,14 +149,5 @@ class Unfinished(Struct):
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
 
 
-def unfinished(events: Sequence[AnyEvent]) -> Unfinished | None:
-    """Return the last turn of a session, or of a delegate, if it has no end."""
-    found: Unfinished | None = None
-    for event in events:
-        if isinstance(event, TurnStarted):
-            found = Unfinished(event)
-        elif isinstance(event, TurnFinished):
-            found = None
-        elif found is not None:
-            found.take(event)
-    return found
+def _is_empty(step: StepFinished) -> bool:
+    return not (step.truncated or step.message.tool_calls or step.message.text.strip())

@@ -10,11 +10,11 @@ Source: DESIGN 6.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from micro_agi.messages import AnyEvent, Delegated, TextDelta, ThinkingDelta
+from micro_agi.messages import AnyEvent, Delegated, TextDelta, ThinkingDelta, ToolSpec
 from micro_agi.values import Secret
 
 MASK = "***"
@@ -35,6 +35,11 @@ class Redactor:
         """As JSON writes them inside a string."""
         for secret in secrets:
             self.add(secret)
+
+    @property
+    def known(self) -> int:
+        """How many secrets there are; grows only."""
+        return len(self._texts)
 
     @property
     def empty(self) -> bool:
@@ -66,6 +71,21 @@ class Redactor:
             body = body.replace(secret, MASK.encode())
         clean: Event = msgspec.json.decode(body, type=type(event))
         return clean
+
+    def tools(self, tools: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+        """Return tools whose descriptions and schemas hold no secret; mostly the same tuple.
+
+        For what a model is shown, and only that: what runs has the schema that was written.
+        """
+        shown = [(tool.description, tool.schema) for tool in tools]
+        body = _encoder.encode(shown)
+        if not any(secret in body for secret in self._written):
+            return tools
+        clean = msgspec.json.decode(self.body(body), type=list[tuple[str, dict[str, Any]]])
+        return tuple(
+            msgspec.structs.replace(tool, description=description, schema=schema)
+            for tool, (description, schema) in zip(tools, clean, strict=True)
+        )
 
     def body(self, body: bytes) -> bytes:
         """Return text or JSON, as bytes, without any secret in it."""

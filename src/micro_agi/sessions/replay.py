@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from micro_agi.messages import AnyEvent, Delegated, Message, StepStarted
 from micro_agi.sessions.conversation import Conversation
-from micro_agi.sessions.journal import Recorded
+from micro_agi.sessions.rows import Recorded
 
 
 class Asked(Struct, frozen=True, kw_only=True):

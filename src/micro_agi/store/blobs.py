@@ -6,13 +6,13 @@ sees its own only. A handle is the first digits of a hash: what a model is shown
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import sha256
 
 HANDLE_CHARS = 16
 FIND = "SELECT body FROM blobs b WHERE b.hash >= ? AND b.hash < ?"
 USED = "EXISTS (SELECT 1 FROM blob_uses u WHERE u.session = ? AND u.hash = b.hash)"
-SESSION_TABLES = ("journal", "blob_uses", "leases")
+SESSION_TABLES = ("journal", "standings", "blob_uses", "leases")
 
 
 def blob_hash(body: bytes) -> str:
@@ -20,13 +20,18 @@ def blob_hash(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def put(db: sqlite3.Connection, session: str, bodies: Iterable[tuple[str, bytes]]) -> None:
+def put(db: sqlite3.Connection, session: str, bodies: Sequence[tuple[str, bytes]]) -> None:
     """Store bodies under their hashes, unless they are there, as used by a session."""
-    for key, body in bodies:
-        db.execute(
-            "INSERT OR IGNORE INTO blobs(hash, size, body) VALUES (?, ?, ?)", (key, len(body), body)
-        )
-        db.execute("INSERT OR IGNORE INTO blob_uses(session, hash) VALUES (?, ?)", (session, key))
+    if not bodies:
+        return
+    db.executemany(
+        "INSERT OR IGNORE INTO blobs(hash, size, body) VALUES (?, ?, ?)",
+        [(key, len(body), body) for key, body in bodies],
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO blob_uses(session, hash) VALUES (?, ?)",
+        [(session, key) for key, _ in bodies],
+    )
 
 
 def get(db: sqlite3.Connection, handle: str, *, session: str | None) -> bytes | None:

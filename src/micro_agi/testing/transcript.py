@@ -92,11 +92,11 @@ async def scripted_runtime(
                 runtime.trust()
             yield Played(runtime, model)
             if replayed:
-                await _replay(runtime)
+                await assert_replays(runtime)
 
 
-async def _replay(runtime: Runtime) -> None:
-    """Rebuild every request of every session; say which one is not what was sent."""
+async def assert_replays(runtime: Runtime) -> None:
+    """Rebuild every model request of every session, and fail on one that is not what was sent."""
     for row in await runtime.journal.sessions():
         replay = await runtime.replay(row.id)
         assert replay.identical, f"session {row.id} does not replay: {replay.faults}"

@@ -39,8 +39,8 @@ def method_of(binding: Entry, contract_id: str, *names: str) -> str | None:
 
 def implementations(snapshot: Snapshot, contract_id: str) -> list[Entry]:
     """Return all bindings of a contract, ordered by id."""
-    found = snapshot.find({"kind": "contract.binding"})
-    return [b for b in found if bound(b, contract_id) is not None]
+    found = snapshot.indexed("kind", "contract.binding")
+    return sorted((b for b in found if bound(b, contract_id) is not None), key=lambda b: b.id)
 
 
 def is_default(binding: Entry, contract_id: str) -> bool:
