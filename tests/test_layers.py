@@ -111,6 +111,8 @@ def test_every_module_is_reached():
         "micro_agi.sandbox.worker.library_zygote",
         "micro_agi.sandbox.prove.compromised",
         "micro_agi.sandbox.worker.python_zygote",
+        "micro_agi.sandbox.worker.monty_zygote",
+        "micro_agi.sandbox.worker.monty_launcher",
         "micro_agi.local.readers.html_program",
         "micro_agi.local.readers.parquet_program",
         "micro_agi.sandbox.worker.shell_worker",

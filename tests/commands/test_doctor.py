@@ -20,6 +20,7 @@ def test_on_a_sound_machine_everything_is_ok_but_the_model_that_is_to_do(program
     for part in ("python", "lua", "sqlite", "docs", "home", "worker", "escape", "app", "registry"):
         assert (part, found[part]["state"]) == (part, "ok")
     assert found["sandbox"]["what"].startswith("level ")
+    assert found["py tools"]["what"].startswith(("CPython: ", "Monty, ", "refused: "))
     assert found["model"]["state"] == "todo"
     assert "OPENAI_API_KEY" in found["model"]["fix"]
 

@@ -106,7 +106,7 @@ def test_an_exception_has_its_type_its_line_and_the_guests_own_frames(bench):
         ("x = 1\ndel x\ndef handler(args): return 1", "no 'del' statement", 2),
         (
             "import http_client\ndef handler(a):\n    try: 1\n    except http_client.HostError: 2",
-            "`HostError` (write `except Exception as error`",
+            "no `HostError` (catch `Exception` instead",
             4,
         ),
     ],

@@ -39,7 +39,7 @@ def parsed(text: str, name: str) -> ast.Module:
         names = [each.name for each in node.names] if isinstance(node, ast.ImportFrom) else []
         attribute = node.attr if isinstance(node, ast.Attribute) else ""
         if "HostError" in (*names, attribute):
-            what = "`HostError` (write `except Exception as error`, and read `str(error)`)"
+            what = "`HostError` (catch `Exception` instead, and read its text)"
             raise NotInMonty(what, getattr(node, "lineno", 0))
     return tree
 

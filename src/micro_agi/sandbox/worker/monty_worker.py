@@ -39,6 +39,13 @@ ROUND_TRIPS = 4_000
 SLEEP_S = 60.0
 TOO_LONG = "feed time limit exceeded"
 
+OF_THE_SOURCE = (
+    *(NotInMonty, Mistake, NotJson, SyntaxError, ImportError, ValueError),
+    *(MemoryError, RecursionError),
+)
+"""What a source can cause on this side, while it is read or its result is. Anything else is our
+mistake, and ends the worker."""
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -106,7 +113,7 @@ class Speaker:
         except self._monty.MontyCrashedError:
             # The parent sees that the worker ended, and that is what happened.
             os._exit(1)
-        except Exception as error:  # noqa: BLE001 - whatever a guest raises is its failure
+        except (self._monty.MontyError, *OF_THE_SOURCE) as error:
             payload = self._failure(error, call)
         if len(payload) > limit and payload[1] == RESULT:
             payload = _encode((ERROR, {"message": "the result is too large", "limit": "result"}))
