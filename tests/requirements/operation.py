@@ -9,6 +9,11 @@ REQUIREMENTS = [
         "A tool that its operator declared idempotent can send its call's key with a request.",
     ),
     R(
+        "design/14/monty",
+        "DESIGN 14, issue 3",
+        "Where the kernel cannot confine CPython, Monty runs what it can and says what it cannot.",
+    ),
+    R(
         "design/12/effect-classes",
         "DESIGN 12",
         "Listings say which tools may run again: replayable, idempotent, effect.",

@@ -51,6 +51,7 @@ def check(bench, source, **options):
 
 
 @needs_monty
+@pytest.mark.requirement("design/14/monty")
 def test_a_typed_function_is_called_by_name_and_its_output_kept_apart(bench):
     printed = []
     source = "def add(a: int, b: int = 2) -> dict:\n    print('é', a)\n    return {'sum': (a + b,)}"
@@ -96,6 +97,7 @@ def test_an_exception_has_its_type_its_line_and_the_guests_own_frames(bench):
 
 
 @needs_monty
+@pytest.mark.requirement("design/14/monty")
 @pytest.mark.parametrize(
     ("source", "lacks", "line"),
     [
