@@ -1,5 +1,6 @@
 """Every benchmark runs and yields its rows. How fast anything is, no test says."""
 
+import importlib.util
 import json
 import math
 from dataclasses import replace
@@ -23,7 +24,7 @@ ROWS = {
     "registry": 5,
     "memory": 4,
     "data": 5,
-    "sandbox": 24,
+    "sandbox": 26 if importlib.util.find_spec("pydantic_monty") else 24,
     "sessions": 3,
     "calls": 6,
     "chaos": 12,

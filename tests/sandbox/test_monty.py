@@ -5,6 +5,7 @@ is the family `monty` of `bundled/attacks/`, run by `test_escapes.py`.
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -23,7 +24,7 @@ from micro_agi.sandbox.host.calls import HostFunction
 from micro_agi.sandbox.languages import monty
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.unit import Unit
-from micro_agi.sandbox.worker.monty_lock import NO_MORE
+from micro_agi.sandbox.worker.monty_lock import NO_MORE, PROGRAM_BYTES
 from micro_agi.security.context import root_context
 from micro_agi.testing.sandbox import SHORT_PYTHON, LuaBench
 
@@ -190,12 +191,16 @@ def status(process, thread=""):
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
+LOOP = "def handler(args):\n    while not args:\n        pass\n    return 1"
+
+
 @needs_monty
 def test_both_processes_are_locked_with_all_their_threads_and_end_together():
     before = monty_processes()
-    bench = LuaBench(without=ONLY_A_FILTER)
+    # So long that Monty does not end a loop by itself while this test waits.
+    bench = LuaBench(without=ONLY_A_FILTER, python=replace(SHORT_PYTHON, wall_s=50.0))
     try:
-        assert bench.python("def handler(args): return 1", {}) == 1
+        assert bench.python(LOOP, {"done": 1}) == 1
         mine = {k: v for k, v in monty_processes().items() if k not in before}
         assert mine
         speakers = {int(facts["PPid"]) for facts in mine.values()}
@@ -207,10 +212,17 @@ def test_both_processes_are_locked_with_all_their_threads_and_end_together():
             limits = Path(f"/proc/{process}/limits").read_text()
             for name in ("Max open files", "Max processes", "Max core file size"):
                 assert limits.split(name)[1].split()[:2] == ["0", "0"]
-            assert "unlimited" not in limits.split("Max address space")[1].splitlines()[0]
+            addresses = int(limits.split("Max address space")[1].split()[1])
+            own = PROGRAM_BYTES + SHORT_PYTHON.memory_bytes
+            assert addresses == own if process in mine else addresses < 2 * own
         ends = [os.pidfd_open(process) for process in mine]
+        # In the middle of a loop it does not see that nobody speaks for it any more.
+        limits = replace(SHORT_PYTHON, wall_s=0.1)
+        with pytest.raises(LimitReached):
+            bench.python(LOOP, {}, limits=limits)
         for speaker in speakers:
-            os.kill(speaker, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(speaker, signal.SIGKILL)
         for end in ends:
             # Readable when the process is gone.
             asyncio.run(asyncio.wait_for(readable(end), 5.0))

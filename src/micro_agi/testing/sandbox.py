@@ -29,6 +29,7 @@ class LuaBench:
         *,
         host: Mapping[str, HostFunction] | None = None,
         limits: Limits = SHORT,
+        python: Limits = SHORT_PYTHON,
         workers: int = 4,
         without: frozenset[str] = frozenset(),
         kept: KeptZygotes | None = None,
@@ -40,7 +41,7 @@ class LuaBench:
             limits=limits,
             workers=workers,
             without=without,
-            python=SHORT_PYTHON,
+            python=python,
             kept=kept,
         )
         self.wait(self.pool.start())
