@@ -289,6 +289,8 @@ def futures_fixture():
     unit = Unit(id="test:callee", source=CALLEE, method="handler", modules=("time",))
 
     async def call(call):
+        if call.args[0] == "test:quick":  # the worker's answer can be here at once
+            raise ToolFailed("too small")
         if call.args[0] != "test:callee":
             raise EntryNotFound("no such function")
         context = call.context.narrowed(depth=call.context.depth + 1)
@@ -360,6 +362,15 @@ FUTURES = [
         "local all, out = {}, {} for i = 1, 12 do all[i] = funcs.new():async('test:callee', i) end "
         "for i = 1, 12 do out[i] = all[i]:response():receive():data() end return out",
         list(range(1, 13)),
+    ),
+    # one that has failed already is a future too; one that was refused is none
+    (
+        "local f, e = funcs.async('test:quick') return {e == nil, (f:error()):message()}",
+        [True, "too small"],
+    ),
+    (
+        "local f, e = funcs.async('test:other') return {f == nil, e:kind()}",
+        [True, "NotFound"],
     ),
     # the first of several to answer
     (

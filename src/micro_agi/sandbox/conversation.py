@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from micro_agi.errors import MicroAgiError, ToolFailed
+from micro_agi.errors import LimitReached, MicroAgiError, ToolFailed
 from micro_agi.sandbox.failure import (
     LuaFacts,
     facts_of,
@@ -20,7 +20,7 @@ from micro_agi.sandbox.outstanding import Outstanding, Places
 from micro_agi.sandbox.plain import NotPlain, plain
 from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.watch import Watch
-from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, HOST, REFUSAL, RESULT, TURN
+from micro_agi.sandbox.wire import ANSWER, ANSWERS, ERROR, FAILURE, HOST, REFUSAL, RESULT, TURN
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -186,15 +186,21 @@ def _count(frame: Frame) -> None:
         )
 
 
-async def _outcome(call: HostCall, host: Mapping[str, HostFunction]) -> bytes:
-    """Perform one host call; a failure of it is the guest's to handle."""
+async def _outcome(
+    call: HostCall, host: Mapping[str, HostFunction], *, failure: int = REFUSAL
+) -> bytes:
+    """Perform one host call; a failure of it is the guest's to handle.
+
+    `failure` is how one is answered that came while something ran, and not at the door.
+    """
     try:
         function = allowed(call, host)
         if function.outside and call.context.trial is not None:
             return _encode((ANSWER, canned(call.function, call.context.trial)))
         return _encode((ANSWER, await function.run(call)))
     except MicroAgiError as error:
-        return _encode((REFUSAL, facts_of(error).as_dict()))
+        ran = isinstance(error, ToolFailed | LimitReached)
+        return _encode((failure if ran else REFUSAL, facts_of(error).as_dict()))
 
 
 class _Turns:
@@ -203,7 +209,7 @@ class _Turns:
     def __init__(self, frame: Frame, host: Mapping[str, HostFunction], places: Places) -> None:
         self._frame = frame
         self._host = host
-        self.outstanding = Outstanding(lambda call: _outcome(call, host), places)
+        self.outstanding = Outstanding(lambda call: _outcome(call, host, failure=FAILURE), places)
 
     @property
     def busy(self) -> bool:

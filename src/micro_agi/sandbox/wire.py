@@ -29,8 +29,10 @@ ANSWER = 3
 REFUSAL = 4
 """To the worker: `[op, {kind, message, retryable, details}]`, how a host call failed."""
 ANSWERS = 5
-"""To the worker: `[op, [[number, [ANSWER or REFUSAL, value]], …]]`, ends a turn. Empty: nothing
-finished in the time that the turn gave."""
+"""To the worker: `[op, [[number, [ANSWER, REFUSAL or FAILURE, value]], …]]`, ends a turn. Empty:
+nothing finished in the time that the turn gave."""
+FAILURE = 6
+"""In `ANSWERS`, in the shape of a refusal: what was asked for began to run, and failed."""
 
 RESULT = 16
 """From the worker: `[op, value]`, the call's first return value."""

@@ -36,10 +36,14 @@ end
 function core.future(...)
   local state = { channel = core.new_channel(1) }
   local name = ...
-  state.number = core.start(name, function(value, failed) settle(state, value, failed) end, select(2, ...))
-  -- It starts now, not when this code waits; what is refused at the door shows at once.
+  state.number = core.start(name, function(value, failed, ran)
+    settle(state, value, failed)
+    state.refused = failed and not ran
+  end, select(2, ...))
+  -- It starts now, not when this code waits; what is refused at the door shows at once. A quick
+  -- function may have failed by then: that is the future's to tell, as if it had been slow.
   core.hurry()
-  if state.problem then return nil, state.problem end
+  if state.refused then return nil, state.problem end
   return Future.make(state), nil
 end
 

@@ -20,7 +20,7 @@ local create, resume, yield, close = coroutine.create, coroutine.resume, corouti
 local status, running, isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
 local insert, remove, unpack_bytes, format = table.insert, table.remove, string.unpack, string.format
 
-local ANSWER, TURN = 3, 20
+local ANSWER, FAILURE, TURN = 3, 6, 20
 local REQUEST_BYTES, TURN_BYTES = 900000, 950000
 local POLL_NS = 10000000 -- between looks for answers while some task could still go on
 local NOT_SUSPENDED = "cannot resume non-suspended coroutine"
@@ -76,14 +76,16 @@ local function turn(wait)
     local number, answer = answers[n][1], answers[n][2]
     local done = calls[number]
     calls[number], in_flight = nil, in_flight - 1
-    if answer[1] == ANSWER then done(answer[2], nil) else done(nil, core.from_parent(answer[2])) end
+    local op, value = answer[1], answer[2]
+    if op == ANSWER then done(value, nil) else done(nil, core.from_parent(value), op == FAILURE) end
   end
   count()
   polled = clock()
   return #answers > 0
 end
 
--- Begin a host call; `done(value, problem)` is called when the answer comes.
+-- Begin a host call; `done(value, problem, ran)` is called when the answer comes: a problem is a
+-- refusal, or with `ran` what came of something that began.
 function core.start(name, done, ...)
   if tasks.doom then error(tasks.doom.problem, 0) end
   local number = next_number
