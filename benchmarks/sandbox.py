@@ -344,6 +344,8 @@ def _peer_rows(warm: Rounds) -> list[Row]:
     found = [ratio("warm call", api, process, "µs", goal=1 / 1000, peer_name="python -c")]
     if "monty" in warm:
         monty, squares = _p50(warm["monty"]), _p50(warm["monty sum"])
-        found.append(ratio("warm call", api, monty, "µs", goal=1 / 3, peer_name="Monty"))
+        found.append(
+            ratio("warm call beside Monty", api, monty, "µs", goal=1 / 3, peer_name="Monty")
+        )
         found.append(ratio("sum of squares", total, squares, "µs", goal=1 / 8, peer_name="Monty"))
     return found
