@@ -27,6 +27,7 @@ from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.worker.monty_lock import NO_MORE, PROGRAM_BYTES
 from micro_agi.security.context import root_context
 from micro_agi.testing.sandbox import SHORT_PYTHON, LuaBench
+from micro_agi.tools.python_source import not_loaded
 
 ONLY_A_FILTER = frozenset({"namespaces", "landlock"})
 ANSWER = {"status_code": 200, "body": '{"n": 7}', "headers": {"A": "b"}, "url": "http://x/"}
@@ -124,6 +125,15 @@ def test_what_it_cannot_do_is_refused_before_anything_runs_and_names_the_constru
     assert refused.value.where == f"test:unit:{line}"
     assert "lua" in refused.value.fix
     assert "user namespaces" in refused.value.fix
+
+
+@needs_monty
+def test_the_gate_keeps_the_line_and_what_to_do(bench):
+    with pytest.raises(EntryInvalid) as refused:
+        check(bench, "import math\nimport statistics\ndef handler(args): return 1")
+    told = not_loaded(refused.value)
+    assert told.what.startswith("line 2: this machine cannot confine CPython")
+    assert "write the tool in lua" in told.fix
 
 
 @needs_monty
@@ -327,7 +337,7 @@ def test_without_the_extra_the_refusal_names_it(monkeypatch):
             bench.python("def handler(args): return 1", {})
     finally:
         bench.close()
-    assert "cannot confine python code: it reaches level D" in refused.value.what
+    assert "cannot confine CPython: it reaches level D" in refused.value.what
     assert "micro-agi[monty]" in refused.value.fix
     assert "lua" in refused.value.fix
 

@@ -38,5 +38,5 @@ def test_where_the_files_of_the_machine_cannot_be_hidden_no_cpython_runs():
     if proof.unavailable:
         pytest.skip(proof.unavailable)
     assert proof.verdicts == ()
-    assert "cannot confine python" in proof.no_python
+    assert "cannot confine CPython" in proof.no_python
     assert proof.python in ("Monty", "")

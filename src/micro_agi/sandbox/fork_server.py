@@ -338,7 +338,7 @@ def _isolation(hello: bytes, minimum: Level, language: Language) -> Isolation:
         level = "C"
     if level > language.worst:
         raise TooWeak(
-            f"this machine cannot confine {language.name} code: it reaches level {level}, "
+            f"this machine cannot confine {language.backend}: it reaches level {level}, "
             f"and {language.worst} is the least that hides the files of this machine",
             where="; ".join(missing),
             fix="write the tool in lua, which is confined at every level, or install the extra "
