@@ -41,7 +41,14 @@ def bench_fixture():
             raise ToolFailed("no route", where="http_client", fix="ask for another host")
         return ANSWER
 
-    web = {"http_client.get": HostFunction(run=get, module="http_client", outside=True)}
+    async def batch(call):
+        failed = {"message": "no route", "kind": "Unavailable", "retryable": True, "details": None}
+        return [{"response": ANSWER}, {"error": failed}]
+
+    web = {
+        f"http_client.{name}": HostFunction(run=run, module="http_client", outside=True)
+        for name, run in (("get", get), ("request_batch", batch))
+    }
     bench = LuaBench(without=ONLY_A_FILTER, host=web)
     yield bench
     bench.close()
@@ -159,6 +166,17 @@ def test_a_granted_module_asks_the_parent_and_its_answer_is_an_object(bench):
         "    return [answer.status_code, answer.json()['n'], answer.headers['A']]"
     )
     assert bench.python(source, {}, modules=("http_client",)) == [200, 7, "b"]
+
+
+@needs_monty
+def test_requests_that_are_made_together_give_an_answer_or_an_error_each(bench):
+    source = (
+        "import http_client\ndef handler(args):\n"
+        "    one, two = http_client.request_batch([('get', 'http://x/'), ('get', 'http://y/')])\n"
+        "    return [one.status_code, two.kind, two.message]"
+    )
+    expected = [200, "Unavailable", "no route"]
+    assert bench.python(source, {}, modules=("http_client",)) == expected
 
 
 @needs_monty

@@ -3,7 +3,6 @@
 A pool runs one of these; the pool for Lua makes the others when a unit asks for them.
 """
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Literal
@@ -102,6 +101,8 @@ def monty() -> Language | None:
 
     Monty interprets a subset of Python without CPython, so no file has to be hidden from it.
     """
+    import importlib.metadata  # slow to load, and only weak machines ask
+
     try:
         files = importlib.metadata.files("pydantic-monty-runtime") or []
     except importlib.metadata.PackageNotFoundError:

@@ -145,10 +145,12 @@ class Speaker:
             return [self._shown(each) for each in value]
         if isinstance(value, Response):
             names = {*value, "body", "headers", "cookies"}
-            methods = {"json", "get", "keys", "items"}
+            methods = {"json", "get"}
             return self._monty.ClassInstance(value, eager_attrs=names, allowed_methods=methods)
         if isinstance(value, HostError):
-            return self._monty.ClassInstance(value, eager_attrs={"kind", "retryable", "details"})
+            return self._monty.ClassInstance(
+                value, eager_attrs={"kind", "retryable", "details", "message"}
+            )
         return value
 
     def _host(self, function: str, *args: Any) -> Any:

@@ -40,7 +40,8 @@ class HostError(Exception):
     """Something the runtime was asked for failed. `kind` and `retryable` say how."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        super().__init__(str(facts.get("message") or "the call failed"))
+        self.message = str(facts.get("message") or "the call failed")
+        super().__init__(self.message)
         self.kind = str(facts.get("kind") or "Internal")
         self.retryable = facts.get("retryable")
         self.details = facts.get("details")
