@@ -6,6 +6,7 @@ the judgment needs nothing but them.
 """
 
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -38,6 +39,8 @@ NEEDED = ("create_tool", "load_tool")
 
 async def play(home: Path, sessions: int, *, seconds: float) -> None:
     """Resume every session's turn, then play new ones for that long."""
+    # A thread imports it beside the first turns, and would have a file open at any moment.
+    importlib.import_module("micro_agi.net.exchange")
     before = _descriptors()
     ends = time.monotonic() + seconds
     async with scripted_runtime(

@@ -6,6 +6,7 @@ alone, all threads; server and sandbox workers are other processes.
 """
 
 import asyncio
+import atexit
 import gc
 import os
 import sys
@@ -90,6 +91,7 @@ async def wait(text: str) -> str:
 
 TOOLS = {"echo": echo, "wait": wait}
 NULL = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
+atexit.register(NULL.close)
 
 
 def more_schema(number: int) -> dict[str, Any]:

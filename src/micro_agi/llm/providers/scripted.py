@@ -123,7 +123,7 @@ class ScriptedModel:
         request = _snapshot(prepared.request)
         number = len(self.requests)
         self.requests.append(request)
-        pieces = _Pieces(f"call_{prepared.hash[:8]}")
+        pieces = _Pieces(f"call_{prepared.hash[:16]}")
         async for piece in _stream(await self._answer(Asked(number, request))):
             pieces.take(piece, on_event)
         return pieces.reply(prepared)
