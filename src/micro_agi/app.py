@@ -42,8 +42,6 @@ from micro_agi.llm.facade import Llm
 from micro_agi.llm.request import Provider
 from micro_agi.llm.usage import UsageRecords
 from micro_agi.local import switches
-from micro_agi.local.pyexe import Sessions
-from micro_agi.local.undo import Undo
 from micro_agi.local.workspace import Workspace
 from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.meaning import Embedder
@@ -284,8 +282,7 @@ class Runtime:
         self.functions = Functions(whole, self.pool)
         self.gate = Gate(whole, self.functions, self.pool)
         self.results = Results(self.database, limit_bytes=settings.result_bytes)
-        self._sessions = Sessions()
-        register_native(
+        self._end_native = register_native(
             self.functions,
             NativeParts(
                 gate=self.gate,
@@ -296,7 +293,6 @@ class Runtime:
                 registry=whole,
                 memory=self.memory,
                 client=self.client,
-                python=self._sessions,
                 clock=parts.clock,
             ),
             local=local,
@@ -329,6 +325,8 @@ class Runtime:
         Only those made for `user` count: the setting `user`, unless given.
         Raises: EntryNotFound when there are none; EntryConflict for a file changed since.
         """
+        from micro_agi.local.undo import Undo  # few programs undo anything
+
         user = self._users.named(user)
         root = self._workspaces.of(user).root
         done = await Undo(self.database, user=user).undo(count, root=root)
@@ -343,8 +341,8 @@ class Runtime:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if hasattr(self, "_sessions"):
-            await self._sessions.close()
+        if hasattr(self, "_end_native"):
+            await self._end_native()
         if hasattr(self, "pool"):
             await self.pool.close()
         await self.client.close()

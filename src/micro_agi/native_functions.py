@@ -5,14 +5,13 @@ make, search and page. Their entries are in `bundled/`; what an embedder adds wi
 is registered there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from micro_agi.agent.tool_search import outside_a_turn
-from micro_agi.local.pyexe import Sessions
 from micro_agi.local.tool import LocalTool
 from micro_agi.local.workspaces import Workspaces
 from micro_agi.memory.memory import Memory
@@ -29,6 +28,9 @@ from micro_agi.tools.draft import parse_draft
 from micro_agi.tools.functions import Functions
 from micro_agi.tools.results import Results
 
+if TYPE_CHECKING:  # as `_Local` says
+    from micro_agi.local.pyexe import Sessions
+
 
 class NativeParts(Struct, frozen=True, kw_only=True):
     """What the functions work with."""
@@ -41,16 +43,16 @@ class NativeParts(Struct, frozen=True, kw_only=True):
     registry: Registry
     memory: Memory
     client: Client
-    python: Sessions
-    """The Python sessions that run; the caller closes them."""
     clock: Callable[[], float]
     """Seconds since 1970."""
 
 
-def register_native(functions: Functions, parts: NativeParts, *, local: Sequence[Entry]) -> None:
+def register_native(
+    functions: Functions, parts: NativeParts, *, local: Sequence[Entry]
+) -> Callable[[], Awaitable[None]]:
     """Make every native function callable by the target that its entry names.
 
-    `local` are the entries of namespace `local`.
+    `local` are the entries of namespace `local`. Returns what ends the processes they started.
     """
     functions.register("create_tool", parts.gate.native)
     functions.register("doc_search", doc_search(parts.docs))
@@ -61,6 +63,7 @@ def register_native(functions: Functions, parts: NativeParts, *, local: Sequence
         if entry.kind == "function.native":
             tool = tools.later(str(entry.data["target"]))
             functions.register(str(entry.data["target"]), tool.run, needs=tool.needs)
+    return tools.close
 
 
 class _Local:
@@ -71,6 +74,12 @@ class _Local:
 
     def __init__(self, parts: NativeParts) -> None:
         self._parts = parts
+        self._python: Sessions | None = None
+
+    async def close(self) -> None:
+        """End the Python sessions."""
+        if self._python is not None:
+            await self._python.close()
 
     def later(self, target: str) -> LocalTool:
         """Return a tool that is there once it is needed."""
@@ -87,8 +96,9 @@ class _Local:
     def _tools(self) -> dict[str, LocalTool]:
         from micro_agi.local.module import LocalParts, local_tools
         from micro_agi.local.promote_skill import Door
+        from micro_agi.local.pyexe import Sessions
 
-        parts = self._parts
+        parts, self._python = self._parts, Sessions()
         return local_tools(
             LocalParts(
                 workspaces=parts.workspaces,
@@ -96,7 +106,7 @@ class _Local:
                 registry=parts.registry,
                 memory=parts.memory,
                 client=parts.client,
-                sessions=parts.python,
+                sessions=self._python,
                 gate=Door(check=parse_draft, create=parts.gate.native),
                 shown=parts.results.shown_to,
                 clock=parts.clock,
