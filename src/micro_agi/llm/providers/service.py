@@ -200,10 +200,13 @@ async def _read(streamed: Streamed, incoming: Incoming, on_event: OnEvent, where
         return
     frames = Frames()
     left = MAX_REPLY_BYTES
-    piece = first
+    piece, shown = first, False
     while piece and not incoming.done:
+        arrived = frames.feed(piece)
+        while arrived and not shown:  # the first text waits for nothing that came with it
+            shown = _report(incoming.take([arrived.pop(0)]), on_event)
         # Everything that arrived together makes one event: cheaper, and no text waits.
-        _report(incoming.take(frames.feed(piece)), on_event)
+        _report(incoming.take(arrived), on_event)
         left -= len(piece)
         if left < 0:
             raise _too_long(where)
@@ -219,12 +222,14 @@ async def _read(streamed: Streamed, incoming: Incoming, on_event: OnEvent, where
                 pass
 
 
-def _report(added: tuple[str, str], on_event: OnEvent) -> None:
+def _report(added: tuple[str, str], on_event: OnEvent) -> bool:
+    """Show what a reply adds; whether there was anything."""
     text, thinking = added
     if thinking:
         on_event(ThinkingDelta(text=thinking))
     if text:
         on_event(TextDelta(text=text))
+    return bool(text or thinking)
 
 
 def _too_long(where: str) -> ProviderError:
