@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ class Program:
     def __init__(self, directory: Path, home: Path, capsys, monkeypatch) -> None:
         self.directory = directory
         self.home = home
+        self.damaged = False
+        """A test broke what was recorded."""
         self._capsys = capsys
         self._monkeypatch = monkeypatch
 
@@ -78,12 +82,27 @@ def clean_environment(monkeypatch, home: Path) -> None:
 
 
 @pytest.fixture
-def program(tmp_path, capsys, monkeypatch) -> Program:
+def program(tmp_path, capsys, monkeypatch) -> Iterator[Program]:
+    """The program; every session that a test recorded has to come out of its journal again."""
     directory = tmp_path / "here"
     directory.mkdir()
     monkeypatch.chdir(directory)
     clean_environment(monkeypatch, tmp_path / "home")
-    return Program(directory, tmp_path / "home", capsys, monkeypatch)
+    program = Program(directory, tmp_path / "home", capsys, monkeypatch)
+    yield program
+    monkeypatch.chdir(directory)
+    clean_environment(monkeypatch, tmp_path / "home")
+    for session in [] if program.damaged else recorded(program.home / "bundled" / "state.db"):
+        program.ok("session", "replay", session)
+
+
+def recorded(file: Path) -> list[str]:
+    """Return the sessions of a home in which a model was asked."""
+    if not file.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        query = "SELECT DISTINCT session FROM journal WHERE kind = 'step_started'"
+        return [session for (session,) in db.execute(query)]
 
 
 def lines_fit(text: str, columns: int) -> Sequence[str]:

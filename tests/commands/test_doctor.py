@@ -46,6 +46,7 @@ def test_a_damaged_database_is_broken_and_does_not_hide_the_other_parts(program)
     program.ok("tool", "list")
     state = next(program.home.rglob("state.db"))
     state.write_bytes(b"this is no database at all" * 100)
+    program.damaged = True
     for left in state.parent.glob("state.db-*"):
         left.unlink()
     code, found = parts(program)

@@ -59,6 +59,7 @@ def test_a_whole_record_is_said_to_be_whole(program, state):
 
 @pytest.mark.requirement("006/replay/damage")
 def test_a_flipped_byte_is_located_for_people_and_machines(program, state):
+    program.damaged = True
     body = "CAST(replace(CAST(body AS TEXT), '1.5', '2.5') AS BLOB)"
     which = "kind = 'tool_call_finished' AND CAST(body AS TEXT) LIKE '%1.5%'"
     changed(state, f"UPDATE journal SET body = {body} WHERE {which}")
@@ -81,6 +82,7 @@ def test_a_flipped_byte_is_located_for_people_and_machines(program, state):
 
 @pytest.mark.requirement("006/replay/damage")
 def test_a_changed_version_of_the_registry_is_located(program, state):
+    program.damaged = True
     changed(state, "UPDATE registry_versions SET reason = 'else' WHERE id = 1")
     said = program("session", "replay", "halving")
     assert said.code == 1
