@@ -178,7 +178,7 @@ class ThinkingDelta(Event, tag="thinking_delta", frozen=True, kw_only=True):
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
-    """Intent: a model request is about to be sent."""
+    """Intent: a model request is being sent; nothing of its reply comes before it."""
 
     step: int
     model: str
