@@ -121,13 +121,14 @@ class ForkServer:
     def alive(self) -> bool:
         """Whether the zygote still runs.
 
-        Its end of the socket closes before its workers are killed; the exit of the process
-        shows only afterwards.
+        Its end of the socket closes before its workers are killed, but for one that it was just
+        making and that has a copy. If the outer process was killed, that has ended before them
+        too: its end is what kills the one inside.
         """
         try:
             return self._control.recv(1, socket.MSG_PEEK) != b""
         except BlockingIOError:
-            return True
+            return self._process.poll() is None
         except OSError:
             return False
 

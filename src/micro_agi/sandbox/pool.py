@@ -252,7 +252,6 @@ class Pool:
         tenant = (context.session or f"{context.user}/", frame.unit.privileged, alone)
         for retry in (True, False):
             worker = self._take_idle(tenant) or await self._take_fresh(tenant)
-            server = self._server
             try:
                 return await converse(
                     worker,
@@ -268,8 +267,9 @@ class Pool:
                 effects = frame.host_calls > 0
                 if not retry or effects or worker.lost != "ended":
                     raise
+                server = self._server
                 # Whoever saw it first may have replaced the zygote already.
-                if server is not None and server is self._server:
+                if server is not None and worker.made_by is server:
                     if server.alive:
                         raise
                     await self._forget_server(server)
@@ -283,7 +283,7 @@ class Pool:
             worker = self._idle[position]
             if worker.tenant == tenant:
                 del self._idle[position]
-                if not worker.lost:
+                if self._lives(worker):
                     self._busy.add(worker)
                     return worker
         return None
@@ -293,9 +293,9 @@ class Pool:
         if self._idle and len(self._idle) + len(self._busy) >= self._workers:
             self._idle.pop(0).kill("its place is needed")
         worker: Worker | None = None
-        while self._spares and (worker is None or worker.lost):
+        while self._spares and (worker is None or not self._lives(worker)):
             worker = self._spares.pop()
-        if worker is None or worker.lost:
+        if worker is None or not self._lives(worker):
             worker = await self._fork()
         worker.tenant = Tenant(*tenant)
         self._busy.add(worker)
@@ -307,7 +307,8 @@ class Pool:
     def _give_back(self, worker: Worker) -> None:
         self._busy.discard(worker)
         full = len(self._idle) + len(self._busy) >= self._workers
-        if worker.lost or not worker.at_rest or full or self._closed or self._worn(worker):
+        lives = self._lives(worker)
+        if not lives or not worker.at_rest or full or self._closed or self._worn(worker):
             worker.kill("no longer needed")
             return
         worker.unused = False
@@ -315,6 +316,10 @@ class Pool:
         if self._idle_timer is None:
             loop = asyncio.get_running_loop()
             self._idle_timer = loop.call_later(IDLE_S, self._release_idle)
+
+    def _lives(self, worker: Worker) -> bool:
+        """Whether a worker can be used, for all that is known: also its zygote is still there."""
+        return not worker.lost and worker.made_by is self._server
 
     def _worn(self, worker: Worker) -> bool:
         return (
@@ -364,6 +369,7 @@ class Pool:
                 await self._forget_server(server)
                 continue
             if server is self._server:
+                worker.made_by = server
                 return worker
             worker.kill("the process that made it is gone")
         raise SandboxUnavailable(

@@ -81,6 +81,8 @@ class Worker:
         self.lost = ""
         """Why it is gone; "" while it lives."""
         self.tenant: Tenant | None = None
+        self.made_by: object = None
+        """The zygote, as its pool knows it: when that ends, so does the worker."""
         self.at_rest = True
         """No call in flight: it may be reused."""
         self.known: dict[str, int] = {}
