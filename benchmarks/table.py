@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -129,18 +129,8 @@ def faster(
     peer_name: str = "hand loop",
 ) -> Row:
     """Build a row of a rate, judged by ours ÷ peer."""
-    return Row(
-        name=name,
-        ours=ours,
-        unit=unit,
-        peer=peer,
-        peer_name=peer_name,
-        judged=ours / peer,
-        judged_unit="×",
-        ahead=ahead,
-        goal=goal,
-        more_is_better=True,
-    )
+    row = ratio(name, ours, peer, unit, ahead=ahead, goal=goal, peer_name=peer_name)
+    return replace(row, more_is_better=True)
 
 
 def show(title: str, rows: Sequence[Row]) -> str:
