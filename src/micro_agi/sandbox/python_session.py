@@ -29,6 +29,7 @@ from msgspec import Struct, field
 
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import ONE_THREAD
+from micro_agi.sandbox.readable import readable
 from micro_agi.sandbox.run_later import places
 from micro_agi.sandbox.shell import FIX, READ_BYTES, Output
 from micro_agi.sandbox.wire import ERROR, HEADER, READY, RESULT
@@ -194,13 +195,7 @@ class PythonSession:
 
     async def _first_word(self) -> tuple[int, Any]:
         """Read the first frame, and from whom it comes."""
-        readable = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            loop.remove_reader(self._channel)
+        await readable(self._channel)
         space = socket.CMSG_SPACE(CREDENTIALS.size)
         head, ancillary, _, _ = self._channel.recvmsg(HEADER.size, space)
         for level, kind, data in ancillary:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from micro_agi.errors import MicroAgiError
+from micro_agi.sandbox.readable import readable
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Dial: TypeAlias = Callable[[str, int], Awaitable[Streams]]
@@ -75,13 +76,7 @@ class RoomProxy:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _open(self) -> None:
-        readable = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            loop.remove_reader(self._channel)
+        await readable(self._channel)
         _, handles, _, _ = socket.recv_fds(self._channel, 1, 1)
         if handles:  # else there is no room, and its worker says why
             listening = socket.socket(fileno=handles[0])
