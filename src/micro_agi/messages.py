@@ -17,8 +17,9 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 CACHE_MARKER = "cache_marker"
 """Key of `Message.metadata`, with the marker's id: up to here a service's cache should reach."""
 Outcome = Literal["answered", "limit_reached", "cancelled", "failed"]
-FinishReason = Literal["stop", "tool_call", "length", "filtered", "error", "cut"]
-"""`cut`: the stream broke off for good, and `message` holds what came until then."""
+FinishReason = Literal["stop", "tool_call", "length", "filtered", "error", "cut", "stopped"]
+"""`cut`: the stream broke off for good, and `message` holds what came until then. `stopped`: the
+user or a limit of time ended the turn meanwhile, and it holds what was shown."""
 
 
 class Text(Struct, frozen=True, tag="text"):

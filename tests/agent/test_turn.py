@@ -11,12 +11,14 @@ from micro_agi.messages import (
     LimitHit,
     StepFinished,
     StepStarted,
+    TextDelta,
     ToolCallFinished,
     ToolCallStarted,
     TurnFinished,
     TurnStarted,
     Usage,
 )
+from micro_agi.sessions.conversation import STOPPED
 from micro_agi.testing.transcript import run_transcript, scripted_runtime
 
 
@@ -199,6 +201,48 @@ def test_a_model_that_refuses_fails_the_turn_and_keeps_the_message():
     assert turns[0][0].outcome == "failed"
     assert of(turns[0][1], Errored)[0].error["what"] == "quota used up"
     assert [m.text for m in requests[1].messages] == ["one\n\ntwo"]
+
+
+def test_what_was_shown_before_a_turn_was_stopped_stays_and_is_gone_on_from():
+    async def scenario():
+        shown = asyncio.Event()
+
+        async def half():
+            yield "Half of "
+            yield "the answer"
+            await asyncio.Event().wait()
+
+        async with scripted_runtime([half(), ", and the rest"]) as played:
+            session = await played.runtime.session("s")
+            events = []
+
+            def show(event):
+                events.append(event)
+                if "answer" in "".join(e.text for e in events if isinstance(e, TextDelta)):
+                    shown.set()
+
+            turn = asyncio.create_task(session.run("go", show))
+            await shown.wait()
+            assert session.cancel()
+            finished = await turn
+            await session.run("go on", lambda _: None)
+            again = await played.runtime.session("s")
+            await again.load()
+            return finished, events, played.model.requests[1].messages, again.conversation.messages
+
+    finished, events, asked, kept = asyncio.run(scenario())
+    assert finished.outcome == "cancelled"
+    (step,) = of(events, StepFinished)
+    assert (step.finish_reason, step.message.text) == ("stopped", "Half of the answer")
+    assert step.usage.completion > 0
+    assert finished.usage == step.usage
+    assert [(m.role, m.text) for m in asked] == [
+        ("user", "go"),
+        ("assistant", "Half of the answer"),
+        ("developer", STOPPED),
+        ("user", "go on"),
+    ]
+    assert [m.text for m in kept][:4] == [m.text for m in asked]
 
 
 def test_cancelling_a_turn_journals_it_and_answers_its_calls():

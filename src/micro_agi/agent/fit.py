@@ -69,6 +69,10 @@ class Fit:
         """Return how many tokens a request takes, about."""
         return int(self._chars(request) * self._tokens_per_char)
 
+    def tokens_in(self, text: str) -> int:
+        """Return how many tokens a text takes, about."""
+        return int(len(text) * self._tokens_per_char) + 1
+
     def excess(self, request: ModelRequest, body: bytes) -> int:
         """Return how many characters a request is too long, or 0."""
         window = request.model.max_tokens

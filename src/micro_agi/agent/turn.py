@@ -45,6 +45,8 @@ from micro_agi.messages import (
     Shortened,
     StepFinished,
     StepStarted,
+    Text,
+    TextDelta,
     ToolCall,
     ToolCallFinished,
     ToolSpec,
@@ -317,10 +319,21 @@ class Turn:
             raise refused
         self.sent = prepared
         self.steps += 1
-        # On an open connection the request leaves at once: the commit is done while the
-        # model reads it.
-        async with ShownAfter(self._intend(runner, prepared), self.show) as show:
-            response = await runner.send(prepared, show)
+        shown: list[str] = []
+
+        def show(event: AnyEvent) -> None:
+            if isinstance(event, TextDelta):
+                shown.append(event.text)
+            self.show(event)
+
+        try:
+            # On an open connection the request leaves at once: the commit is done while the
+            # model reads it.
+            async with ShownAfter(self._intend(runner, prepared), show) as show_later:
+                response = await runner.send(prepared, show_later)
+        except asyncio.CancelledError:
+            await self._keep("".join(shown), runner, prepared)
+            raise
         self.fit.learn(prepared.request, response.tokens)
         self.spend(response.tokens, response.cost_usd)
         self.body = prepared.body
@@ -342,6 +355,24 @@ class Turn:
         await self.commit([finished, *intents], durable=effects, later=not intents)
         await self.around.phase("after_step", runner, step=self.steps)
         return finished
+
+    async def _keep(self, text: str, runner: Runner, prepared: PreparedRequest) -> None:
+        """Journal what was shown of a reply that nobody waits for any more, with the turn's end."""
+        if not text.strip():
+            return
+        # What it really took, only the rest of the stream would have said.
+        usage = Usage(prompt=self.fit.tokens(prepared.request), completion=self.fit.tokens_in(text))
+        cost_usd = runner.card.cost(usage)
+        self.spend(usage, cost_usd)
+        stopped = StepFinished(
+            step=self.steps,
+            model=runner.card.name,
+            message=Message(role="assistant", parts=(Text(text),)),
+            finish_reason="stopped",
+            usage=usage,
+            cost_usd=cost_usd,
+        )
+        await self.commit([stopped], later=True)
 
     async def _intend(self, runner: Runner, prepared: PreparedRequest) -> None:
         """Commit what is asked of the model, and what it was made of."""

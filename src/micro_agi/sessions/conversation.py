@@ -40,6 +40,10 @@ CUT = (
     "Your previous reply was cut here because the connection failed; no tool call of it was run. "
     "If you are asked to go on, go on exactly where it stops."
 )
+STOPPED = (
+    "Your previous reply was stopped here, by the user or a limit of time; no tool call of it was "
+    "run. If you are asked to go on, go on exactly where it stops."
+)
 EMPTY = "Your reply was empty: it had neither text nor a tool call. Answer, or call a tool."
 
 
@@ -182,6 +186,8 @@ class Conversation(Struct):
             self.messages.append(message("developer", TRUNCATED))
         elif step.finish_reason == "cut":
             self.messages.append(message("developer", CUT))
+        elif step.finish_reason == "stopped":
+            self.messages.append(message("developer", STOPPED))
 
 
 def circling(event: Circling) -> str:
