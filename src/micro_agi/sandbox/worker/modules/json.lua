@@ -362,14 +362,18 @@ local CONSTANTS = { [byte("T")] = true, [byte("F")] = false } -- and `N`, which 
 
 local read
 
+local read_object
+
 local function read_list(s, at, depth)
-  local list, holes = {}, false
   local count, code
   count, code, at = unpack_bytes("<i4B", s, at)
-  local unpack_bytes = unpack_bytes
+  -- As for maps: room for a few from the beginning.
+  local list, holes = count == 2 and { nil, nil } or count == 1 and { nil } or {}, false
+  local unpack_bytes, shallow = unpack_bytes, depth < MAX_DECODED_DEPTH
   for n = 1, count do
     local value
     if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
+    elseif code == PAIRS and shallow then value, code, at = read_object(s, at, depth + 1)
     else value, code, at = read(s, at, code, depth) end
     if value == nil then holes = true end
     list[n] = value
@@ -378,27 +382,35 @@ local function read_list(s, at, depth)
   return list, code, at
 end
 
--- Five bytes before each name say that a pair is a tuple of two, and a text first.
-local function read_object(s, at, depth)
-  local nulls
-  local count, code
+-- A pair is a tuple's letter, its length of four bytes, a text's letter, the name, and the value. So
+-- what follows a value is known, but for the last one, and the next name is read together with it.
+function read_object(s, at, depth)
+  local count, name, code, nulls, _
   count, code, at = unpack_bytes("<i4B", s, at)
   local map, unpack_bytes = new_map(count), unpack_bytes
-  for _ = 1, count do
-    local name, value
-    name, code, at = unpack_bytes("<s4B", s, at + 5)
-    if map[name] ~= nil or (nulls and nulls[name]) then error(AGAIN, 0) end
-    if code == TEXT then value, code, at = unpack_bytes("<s4B", s, at)
-    elseif code == INTEGER then value, code, at = unpack_bytes("<i4B", s, at)
-    elseif code == FLOAT then value, code, at = unpack_bytes("<dB", s, at)
-    else value, code, at = read(s, at, code, depth) end
+  if count == 0 then
+    marks.objects[map] = true
+    return map, code, at
+  end
+  name, code, at = unpack_bytes("<s4B", s, at + 5)
+  for left = count - 1, 0, -1 do
+    local this, value = name, nil
+    if map[this] ~= nil or (nulls and nulls[this]) then error(AGAIN, 0) end
+    if left == 0 then value, code, at = read(s, at, code, depth)
+    elseif code == TEXT then value, _, name, code, at = unpack_bytes("<s4I6s4B", s, at)
+    elseif code == INTEGER then value, _, name, code, at = unpack_bytes("<i4I6s4B", s, at)
+    elseif code == FLOAT then value, _, name, code, at = unpack_bytes("<dI6s4B", s, at)
+    else
+      value, code, at = read(s, at, code, depth)
+      name, code, at = unpack_bytes("<s4B", s, at + 5)
+    end
     if value == nil then
       nulls = nulls or {}
-      nulls[name] = true
+      nulls[this] = true
     end
-    map[name] = value
+    map[this] = value
   end
-  if (nulls or count == 0) and next(map) == nil then marks.objects[map] = true end
+  if nulls and next(map) == nil then marks.objects[map] = true end
   return map, code, at
 end
 
