@@ -15,11 +15,12 @@ from micro_agi.sandbox.fork_server import ForkServer
 from micro_agi.sandbox.host.calls import ALWAYS, HostCall, HostFunction
 from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
+from micro_agi.sandbox.mailbox import NOTICE
 from micro_agi.sandbox.pool import Pool
 from micro_agi.sandbox.request import Request
 from micro_agi.sandbox.unit import Unit
 from micro_agi.sandbox.wire import CALL, HEADER, REQUEST
-from micro_agi.sandbox.worker_channel import READ_BYTES, Worker
+from micro_agi.sandbox.worker_channel import Worker
 from micro_agi.security.context import root_context
 
 ROOT = root_context()
@@ -104,12 +105,28 @@ class Straight:
 
     def _exchange(self, payload: bytes) -> bytes:
         """Send one request and return the answer's payload."""
-        self._channel.send(HEADER.pack(len(payload)) + payload)
-        data = self._channel.recv(READ_BYTES)
+        talk = self._worker._talk
+        if talk is None:
+            self._channel.send(HEADER.pack(len(payload)) + payload)
+            return self._frame()
+        if frame := talk.say(payload, quick=True):
+            self._channel.send(frame)
+            talk.said(frame)
+        answer = talk.listen() if talk.looks else None
+        if answer is None and talk.owes_a_notice:
+            self._channel.send(NOTICE)
+        while not answer:
+            if answer := self._frame():
+                talk.heard()
+            else:
+                answer = talk.noticed()
+        return answer
+
+    def _frame(self) -> bytes:
+        """Return the next frame in the socket; notices are empty, and come one at a time."""
+        data = self._channel.recv(HEADER.size, socket.MSG_WAITALL)
         (length,) = HEADER.unpack_from(data)
-        while len(data) < length + HEADER.size:
-            data += self._channel.recv(READ_BYTES)
-        return data[HEADER.size :]
+        return self._channel.recv(length, socket.MSG_WAITALL) if length else b""
 
     @property
     def pid(self) -> int:

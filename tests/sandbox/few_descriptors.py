@@ -63,8 +63,15 @@ async def main():
     await pool.close()
 
 
+async def refilled(pool):
+    """Wait until no spare is being made: it gives descriptors back."""
+    while pool._refill_timer is not None or not pool._refill.done():
+        await asyncio.sleep(0)
+
+
 async def without_a_place_for_the_handle(pool):
     """Take the last descriptor while the zygote forks: the worker's handle gets lost."""
+    await refilled(pool)
     leave(0)
     for number in range(len(pool._spares) + 1):
         context = ROOT.narrowed(session=f"last {number}")
@@ -72,8 +79,7 @@ async def without_a_place_for_the_handle(pool):
             pool.call(ECHO, [number], context=context), return_exceptions=True
         )
     assert isinstance(found, SandboxUnavailable), found
-    while pool._refill_timer is not None or not pool._refill.done():
-        await asyncio.sleep(0)
+    await refilled(pool)
     leave(2)
     asked = pool._server._asked
     task = asyncio.create_task(pool.call(ECHO, [1], context=ROOT.narrowed(session="unlucky")))

@@ -325,7 +325,8 @@ def test_the_child_has_an_empty_environment_and_nothing_of_ours_but_the_worker()
     )
     ours = {m for m in eval(done.stdout) if m.count(".") > 1}
     assert ours
-    assert all(m.startswith(("micro_agi.sandbox.worker", "micro_agi.sandbox.wire")) for m in ours)
+    shared = ("micro_agi.sandbox.mailbox", "micro_agi.sandbox.wire")
+    assert all(m.startswith(("micro_agi.sandbox.worker", *shared)) for m in ours)
 
 
 def test_the_zygote_sees_no_variable_of_its_parent(monkeypatch):

@@ -49,6 +49,21 @@ def test_a_function_gets_its_arguments_by_name(bench):
     assert bench.python(source, {"a": 1, "c": 10}, method="add") == 13
 
 
+CHANGING = """
+import dataclasses, sys
+calls = sys.__dict__["calls"] = sys.__dict__.get("calls", 0) + 1
+@dataclasses.dataclass
+class Point:
+    x: int
+def kind(of: dict if calls < 3 else Point): return type(of).__name__
+"""
+
+
+def test_hints_hold_as_they_are_in_this_call(bench):
+    found = [bench.python(CHANGING, {"of": {"x": 1}}, method="kind") for _ in range(3)]
+    assert found == ["dict", "dict", "Point"]
+
+
 HINTED = """
 import dataclasses, typing
 @dataclasses.dataclass

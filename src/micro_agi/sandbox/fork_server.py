@@ -27,7 +27,8 @@ from msgspec import Struct
 from micro_agi.errors import SandboxUnavailable
 from micro_agi.sandbox.languages import LUA, Language
 from micro_agi.sandbox.limits import Limits
-from micro_agi.sandbox.wire import READY
+from micro_agi.sandbox.mailbox import ParentEnd
+from micro_agi.sandbox.mailbox import worthwhile as mailboxes_pay
 from micro_agi.sandbox.worker_channel import Worker, WorkerLost
 
 Level = Literal["A", "B", "C", "D"]
@@ -140,29 +141,9 @@ class ForkServer:
             SandboxUnavailable: the worker could not lock itself, or descriptors, processes
                 or memory ran out.
         """
-        loop = asyncio.get_running_loop()
-        async with self._one_at_a_time:
-            try:
-                ours, theirs = socket.socketpair()
-            except OSError as error:
-                raise _out_of_something(error) from error
-            ours.setblocking(False)
-            self._asked += 1
-            try:
-                with theirs:
-                    rights = array.array("i", [theirs.fileno()])
-                    part = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
-                    self._control.sendmsg([FORK.pack(self._asked)], [part])
-                handle = await _receive_handle(self._control, self._asked)
-            except OSError as error:
-                ours.close()
-                raise ZygoteLost from error
-            except BaseException:
-                ours.close()
-                raise
-        worker = Worker(loop, ours, handle, frame_bytes=frame_bytes)
+        worker = await self._forked(frame_bytes)
         try:
-            message = await asyncio.wait_for(worker.receive(), READY_S)
+            await asyncio.wait_for(worker.ready(), READY_S)
         except (WorkerLost, TimeoutError) as error:
             worker.kill("it did not become ready")
             if self._process.poll() is not None:
@@ -175,8 +156,37 @@ class ForkServer:
         except BaseException:
             worker.kill("nobody wants it any more")
             raise
-        assert message[0] == READY, "the first message of trusted code"
         return worker
+
+    async def _forked(self, frame_bytes: int) -> Worker:
+        """Return a worker that is about to lock itself. Raises: as `fork`."""
+        async with self._one_at_a_time:
+            with contextlib.ExitStack() as undo:
+                try:
+                    ours, theirs = socket.socketpair()
+                    undo.enter_context(ours)
+                    passed = [undo.enter_context(theirs).fileno()]
+                except OSError as error:
+                    raise _out_of_something(error) from error
+                mailbox = _mailbox()
+                if mailbox is not None:
+                    undo.callback(mailbox.close)
+                    passed.append(mailbox.fd)
+                ours.setblocking(False)
+                self._asked += 1
+                rights = array.array("i", passed)
+                part = (socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)
+                try:
+                    self._control.sendmsg([FORK.pack(self._asked)], [part])
+                    theirs.close()
+                    if mailbox is not None:
+                        mailbox.handed_over()
+                    handle = await _receive_handle(self._control, self._asked)
+                except OSError as error:
+                    raise ZygoteLost from error
+                undo.pop_all()
+        loop = asyncio.get_running_loop()
+        return Worker(loop, ours, handle, frame_bytes=frame_bytes, mailbox=mailbox)
 
     async def rest(self) -> None:
         """Wait until no fork is under way; then another pool may go on, on any event loop."""
@@ -199,6 +209,15 @@ class ForkServer:
             self._control.close()
         # Whoever closes may be cancelled; the process is waited for nonetheless.
         await asyncio.shield(asyncio.to_thread(_reap, self._process))
+
+
+def _mailbox() -> ParentEnd | None:
+    """Return a new mailbox; None where it is of no use, or memory or descriptors ran out."""
+    if not mailboxes_pay():
+        return None
+    with contextlib.suppress(OSError):
+        return ParentEnd()
+    return None
 
 
 def _require_known_system() -> None:

@@ -4,6 +4,7 @@ Time in host calls does not count as computing, but the total limit includes it.
 """
 
 import asyncio
+from time import monotonic
 
 from micro_agi.sandbox.host.calls import Frame
 from micro_agi.sandbox.worker_channel import Worker
@@ -47,13 +48,13 @@ class Watch:
 
     def begin_wait(self) -> None:
         """Note that the parent has the turn: that is no computing, but within the total limit."""
-        self._frame.waiting_since = self._loop.time()
+        self._frame.waiting_since = monotonic()
 
     def end_wait(self) -> None:
         """Note that the worker has it again."""
         frame = self._frame
         assert frame.waiting_since is not None, "it began"
-        frame.waited_s += self._loop.time() - frame.waiting_since
+        frame.waited_s += monotonic() - frame.waiting_since
         frame.waiting_since = None
 
     def ended_the_wait(self) -> bool:

@@ -41,7 +41,7 @@ ERROR = 17
 HOST = 18
 """From the worker: `[op, function, args]`: please do this for me."""
 READY = 19
-"""From the worker, once, after it locked itself: `[op, true]`."""
+"""From the worker, once, after it locked itself: `[op, knows]`, whether it can use a mailbox."""
 TURN = 20
 """From the worker: `[op, wait_ns, [[number, function, args], …], [number, …]]`: start these host
 calls, drop those, and answer when one has finished, or after `wait_ns`; -1 has no end, 0 does not

@@ -17,10 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from micro_agi.sandbox.wire import HEADER
+from micro_agi.sandbox.mailbox import NOTICE, ParentEnd
+from micro_agi.sandbox.talk import Talk
+from micro_agi.sandbox.wire import HEADER, READY
 
 READ_BYTES = 1 << 15
 """A larger buffer is mapped and unmapped by the allocator at each read: 11 µs."""
+
+UNASKED = "it sent something nobody asked for"
 
 QUICK_S = 100e-6
 """A worker that answers faster than this on average is waited for in place: going to sleep
@@ -33,7 +37,6 @@ IN_PLACE_TIMES = 32
 AFTER_VAIN = 64
 """Answers through the event loop after a wait in place that was in vain, for which the event
 loop stood still."""
-
 _TIMEOUT = struct.pack("ll", 0, round(IN_PLACE_S * 1e6))
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -69,12 +72,14 @@ class Worker:
         process: int | None,
         *,
         frame_bytes: int,
+        mailbox: ParentEnd | None = None,
     ) -> None:
         self._loop = loop
         self._channel = channel
         self._fd = channel.fileno()
         self._process = process
         self._frame_bytes = frame_bytes
+        self._talk = Talk(mailbox) if mailbox is not None else None
         self._received = bytearray()
         self._unsent = memoryview(b"")
         self._waiter: asyncio.Future[list[Any]] | None = None
@@ -102,11 +107,28 @@ class Worker:
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
         loop.add_reader(self._fd, self._on_readable)
 
+    async def ready(self) -> None:
+        """Wait for the worker's first message, which says that it has locked itself.
+
+        Raises: WorkerLost, as `receive`.
+        """
+        op, knows = await self.receive()
+        assert op == READY, "the first message of trusted code"
+        if self._talk is not None and knows is not True:
+            self._talk.close()
+            self._talk = None
+
     def send(self, payload: bytes) -> None:
-        """Write one frame; what the socket does not take at once follows from the loop."""
+        """Send one message; what the socket does not take at once follows from the loop."""
         if self.lost:
             raise WorkerLost(self.lost)
-        data = HEADER.pack(len(payload)) + payload
+        if self._talk is None:
+            self._write(HEADER.pack(len(payload)) + payload)
+        elif frame := self._talk.say(payload, quick=self._pace_s < QUICK_S):
+            self._write(frame)
+            self._talk.said(frame)
+
+    def _write(self, data: bytes) -> None:
         try:
             sent = self._channel.send(data, MSG_DONTWAIT)
         except BlockingIOError:
@@ -129,9 +151,15 @@ class Worker:
         assert self._waiter is None, "one call in flight per worker"
         self._in_place = 0
         asked = self._loop.time()
-        self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._waiter = waiter
         try:
-            message = await self._waiter
+            if self._talk is not None and self._talk.looks:
+                # A turn for the event loop; the answer may be there by then.
+                await asyncio.sleep(0)
+                if not waiter.done() and (found := self._listen(self._talk)) is not None:
+                    waiter.set_result(found)
+            message = await waiter
         finally:
             self._waiter = None
         self._pace_s += 0.2 * (self._loop.time() - asked - self._pace_s)
@@ -144,8 +172,14 @@ class Worker:
 
         None: ask `receive`, also for what went wrong.
         """
-        quick = self._pace_s < QUICK_S and self._in_place < IN_PLACE_TIMES and not self._vain
-        if not quick or self._unsent or self.lost:
+        if self._in_place >= IN_PLACE_TIMES or self._unsent or self.lost:
+            return None
+        if self._talk is not None and self._talk.looks:
+            self._in_place += 1
+            message = self._listen(self._talk)
+            if message is not None or self.lost:
+                return message
+        if self._pace_s >= QUICK_S or self._vain:
             return None
         self._in_place += 1
         asked = monotonic()
@@ -154,6 +188,19 @@ class Worker:
         if message is None:
             self._vain = AFTER_VAIN
         return message
+
+    def _listen(self, talk: Talk) -> list[Any] | None:
+        """Return the message that the worker puts into the mailbox, if it comes at once."""
+        payload = talk.listen()
+        if payload is not None:
+            # Looking takes of the worker's CPU limit, too; what the watch counts comes on top.
+            self.computed_s += talk.awake_s
+            return self._decoded(payload)
+        if talk.owes_a_notice:
+            # If it is lost, whoever waits is told.
+            with contextlib.suppress(WorkerLost):
+                self._write(NOTICE)
+        return None
 
     def kill(self, reason: str) -> None:
         """End the process and give everything back; a second time does nothing."""
@@ -168,6 +215,9 @@ class Worker:
             os.close(self._process)
             self._process = None
         self._channel.close()
+        if self._talk is not None:
+            self._talk.close()
+            self._talk = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(WorkerLost(reason))
 
@@ -195,11 +245,11 @@ class Worker:
         message = self._read(MSG_DONTWAIT)
         if message is None:
             if self._received and not asked:
-                self.kill("it sent something nobody asked for")
+                self.kill(UNASKED)
         elif waiter is not None and asked:
             waiter.set_result(message)
         else:
-            self.kill("it sent something nobody asked for")
+            self.kill(UNASKED)
 
     def _read(self, flags: int = 0) -> list[Any] | None:
         """Return a complete message, or None while one is incomplete or the worker is lost."""
@@ -216,6 +266,15 @@ class Worker:
         if self._received:
             self._received += data
             received = self._received
+        if received[: HEADER.size] == NOTICE and self._talk is not None:
+            message, received = self._noticed(self._talk, bytes(received))
+            self._received.clear()
+            if message is not None or self.lost:
+                return message
+            if not received:
+                # One wait in place is enough: a worker could let notices drip.
+                return self._read(MSG_DONTWAIT)
+            data = received
         have = len(received) - HEADER.size
         if have >= 0:
             (length,) = HEADER.unpack_from(received)
@@ -226,7 +285,8 @@ class Worker:
                 self.kill("bytes after the end of a frame")
                 return None
             if have == length:
-                self.frame_length = length
+                if self._talk is not None:
+                    self._talk.heard()
                 payload = bytes(received[HEADER.size :])
                 self._received.clear()
                 return self._decoded(payload)
@@ -235,7 +295,25 @@ class Worker:
             self._received += data
         return None
 
+    def _noticed(self, talk: Talk, received: bytes) -> tuple[list[Any] | None, bytes]:
+        """Return the message that notices tell of, if they are not late, and what follows them."""
+        message = None
+        while received[: HEADER.size] == NOTICE and not self.lost:
+            received = received[HEADER.size :]
+            if message is None and (payload := talk.noticed()) is not None:
+                message = self._decoded(payload)
+            talk.late_notices -= 1
+            if talk.late_notices < 0:
+                self.kill(UNASKED)
+        if message is not None and received:
+            self.kill("bytes after the end of a frame")
+        return (None if self.lost else message), received
+
     def _decoded(self, payload: bytes) -> list[Any] | None:
+        self.frame_length = len(payload)
+        if len(payload) > self._frame_bytes:
+            self.kill(f"a frame of {len(payload)} bytes is more than {self._frame_bytes}")
+            return None
         try:
             message = _decode(payload)
         except (msgspec.DecodeError, ValueError, RecursionError):

@@ -14,7 +14,6 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
@@ -25,7 +24,7 @@ from micro_agi.sandbox.worker import zygote
 from micro_agi.sandbox.worker.lockdown import Lock
 from micro_agi.sandbox.worker.syscalls import LIBC, PR_SET_PDEATHSIG, prctl
 
-READY = b"\x92\x13\xc3"
+READY = b"\x92\x13\xc2"
 CHUNK = 1 << 16
 NO_SUCH_CALL = 0xFFFF
 
@@ -73,7 +72,7 @@ def syscall(number: int, *arguments: Any) -> int:
     return int(LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
-def serve() -> NoReturn:
+def serve(_: object) -> NoReturn:
     """Run the attack that the first frame holds; what it leaves in `result` is reported.
 
     An attack that leaves nothing has spoken for itself, and waits for its end.
@@ -94,13 +93,13 @@ def serve() -> NoReturn:
         receive()
 
 
-def prepare(heap_bytes: int) -> Callable[[], None]:
+def prepare(heap_bytes: int) -> zygote.Serve:
     # The first use of a C function binds it, which must not happen behind the lock.
     syscall(NO_SUCH_CALL)
     return serve
 
 
-def fork_watched(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
+def fork_watched(given: zygote.Given, plan: Lock, serve: zygote.Serve) -> int:
     """Fork a watcher that forks the worker; return the watcher, whose end is the worker's."""
     watcher = os.fork()
     if watcher:
@@ -108,10 +107,10 @@ def fork_watched(channel: int, null: int, plan: Lock, serve: Callable[[], None])
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        worker = zygote.fork_worker(channel, null, plan._replace(zygote=os.getpid()), serve)
+        worker = zygote.fork_worker(given, plan._replace(zygote=os.getpid()), serve)
         _, status = os.waitpid(worker, 0)
         if os.WIFSIGNALED(status):
-            os.write(channel, text_frame(DIED, signal.Signals(os.WTERMSIG(status)).name))
+            os.write(given.channel, text_frame(DIED, signal.Signals(os.WTERMSIG(status)).name))
     finally:
         os._exit(0)
 

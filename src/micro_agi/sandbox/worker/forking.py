@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from micro_agi.sandbox.worker.syscalls import PR_SET_PDEATHSIG, prctl
 
@@ -46,24 +46,27 @@ def continue_inside() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def serve_forks(control: socket.socket, fork: Callable[[int], int]) -> None:
+def serve_forks(control: socket.socket, fork: Callable[[int, int | None], int]) -> None:
     """Fork a worker for every request, until the parent hangs up.
 
-    `fork` gets the descriptor of the worker's channel and returns the worker's process id.
+    `fork` gets the descriptors of the worker's channel and of its mailbox, if there is one, and
+    returns the worker's process id.
     """
     while True:
-        request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(4))
+        request, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(8))
         if not request:
             os._exit(0)
-        channel = array.array("i", ancillary[0][2][:4])[0]
+        channel, mailbox = _two_of(array.array("i", ancillary[0][2]))
         try:
-            worker = fork(channel)
+            worker = fork(channel, mailbox)
         except OSError as error:
             # No process or memory left. The workers there are go on.
             control.send(request + struct.pack("<i", error.errno or errno.EAGAIN))
             continue
         finally:
             os.close(channel)
+            if mailbox is not None:
+                os.close(mailbox)
         try:
             handle = os.pidfd_open(worker)
         except OSError:
@@ -73,6 +76,10 @@ def serve_forks(control: socket.socket, fork: Callable[[int], int]) -> None:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
         control.sendmsg([request + NO_PROBLEM], [rights])
         os.close(handle)
+
+
+def _two_of(descriptors: Sequence[int]) -> tuple[int, int | None]:
+    return descriptors[0], descriptors[1] if len(descriptors) > 1 else None
 
 
 def forked(work: Callable[[], None]) -> int:

@@ -38,7 +38,7 @@ ACCELERATORS: Mapping[str, Callable[..., bytes]] = {
 }
 
 
-def prepare(heap_bytes: int) -> Callable[[], None]:
+def prepare(heap_bytes: int) -> zygote.Serve:
     """Build the Lua state with all modules; return the main loop."""
     program.learn_local()
     schema.warm()

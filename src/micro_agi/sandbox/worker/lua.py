@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from lupa import lua54
 
+from micro_agi.sandbox.mailbox import AREA_BYTES, WorkerEnd
 from micro_agi.sandbox.worker.pure import digest, json_text, transfer
 
 HERE = os.path.dirname(__file__)
@@ -80,7 +81,7 @@ def seed() -> bytes:
 
 def prepare(
     heap_bytes: int, libraries: Mapping[str, Callable[..., bytes]] | None = None
-) -> Callable[[], None]:
+) -> Callable[[WorkerEnd | None], None]:
     """Build and compile everything; return the main loop, which never returns.
 
     `libraries` are the accelerators that need one. Without, the modules over them are left out.
@@ -113,8 +114,15 @@ def prepare(
             # The brackets tell the prelude's stack reader that a frame is not a guest's.
             chunk = runtime.compile(source, name=f"=({stem})".encode(), mode=b"t")
             settings[f"module.{stem}".encode()] = chunk
-    loop: Callable[[], None] = start(settings)
-    return loop
+    loop = start(settings)
+
+    def serve(mailbox: WorkerEnd | None) -> None:
+        if mailbox is None:
+            loop()
+        else:
+            loop(AREA_BYTES, mailbox.put, mailbox.take, mailbox.exchange, mailbox.noticed)
+
+    return serve
 
 
 def _read(*path: str) -> bytes:

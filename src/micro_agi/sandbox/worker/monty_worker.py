@@ -93,7 +93,7 @@ class Speaker:
 
     def run(self) -> None:
         """Serve calls; never returns."""
-        self._channel.send(_encode((READY, True)))
+        self._channel.send(_encode((READY, False)))
         while True:
             self._channel.send(self._answer(self._channel.receive()))
 

@@ -77,7 +77,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     control.send(layers.as_bytes())
-    serve_forks(control, lambda channel: forked(lambda: _work(channel, order)))
+    serve_forks(control, lambda channel, _: forked(lambda: _work(channel, order)))
 
 
 def script(binary: str, memory_bytes: int) -> int:

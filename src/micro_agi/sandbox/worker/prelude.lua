@@ -54,7 +54,7 @@ settings["module.wire"](core)
 settings["module.objects"](core)
 settings["module.errors"](core)
 local freeze, fail = core.freeze, core.fail
-local send, answer, frame_of, ask = core.send, core.answer, core.frame, core.ask
+local send, ask_parent, frame_of, ask = core.send, core.ask_parent, core.frame, core.ask
 local error_state, type_of, forget_marks = core.error_state, core.type_of, core.forget_marks
 
 -------------------------------------------------------------------------------- host calls
@@ -69,8 +69,7 @@ function core.exchange(frame)
   -- stream and no later message could be trusted.
   if exchanging then exit(1, false) end
   exchanging = true
-  send(frame)
-  local op, value = answer()
+  local op, value = ask_parent(frame)
   exchanging = false
   return op, value
 end
@@ -106,9 +105,13 @@ local base = settings["module.standard"](core)
 local function say(...)
   prints = prints + 1
   if loading or prints > MAX_PRINTS then return end
-  local words = {}
-  for n = 1, select("#", ...) do words[n] = core.display((select(n, ...))) end
-  local text = concat(words, " ")
+  local count, text = select("#", ...), nil
+  if count == 1 then text = core.display((...))
+  else
+    local words = {}
+    for n = 1, count do words[n] = core.display((select(n, ...))) end
+    text = concat(words, " ")
+  end
   if tasks.several then core.tell("print", text) else host("print", text) end
 end
 base.print = say
@@ -280,11 +283,22 @@ local function serve(op, number, limit, args, count, now, definitions)
   if collect("count") > GARBAGE_KB then collect() end
 end
 
+-- The first call of a process writes to memory that it shared with the zygote until then, and each
+-- page has to be copied. A call of our own does that before anybody waits.
+local function warm_up()
+  define({ { 0, "warm-up", "return function(a) return { a.x } end", "", {}, {} } })
+  local _, value = pcall(run, units[0], { { x = "" } }, 1)
+  frame_of(FRAME_BYTES, RESULT, value)
+  units[0] = nil
+end
+
 local seed = accelerator("seed")
 
-local function loop()
+local function loop(mailbox_bytes, ...)
+  if mailbox_bytes then core.use_mailbox(mailbox_bytes, ...) end
   seed_a, seed_b = unpack_bytes("<i8i8", seed())
-  send(frame_of(FRAME_BYTES, READY, true))
+  warm_up()
+  send(frame_of(FRAME_BYTES, READY, mailbox_bytes ~= nil))
   while true do serve(core.request()) end
 end
 
@@ -292,4 +306,7 @@ do
   local globals = _G
   for name in next, globals do globals[name] = nil end
 end
+-- Collecting marks every object, and what a worker marks is no longer shared with the zygote. Now,
+-- so that it comes again only when as much is in use a second time.
+collect()
 return loop

@@ -32,6 +32,8 @@ class Output(io.TextIOBase):
 
     def text(self) -> str:
         """Return what was written, with a note in place of what was cut out."""
+        if not self._total:
+            return ""
         cut = self._total - self._head_size - len(self._tail)
         note = f"\n… {cut} characters cut …\n" if cut else ""
         # A lone surrogate can be printed, and is no UTF-8.

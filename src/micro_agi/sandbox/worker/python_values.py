@@ -8,7 +8,9 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import inspect
 import sys
+import types
 import typing
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,6 +21,7 @@ import msgspec
 DEPTH = 63
 """Levels of lists and objects; the parent refuses one more."""
 LARGEST = (1 << 63) - 1
+VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 PLAIN_HINTS = (str, int, float, bool, list, dict, Any, type(None))
 
 
@@ -118,6 +121,20 @@ def to_types(function: Any, given: dict[str, Any]) -> dict[str, Any]:
         name: value if hints.get(name, Any) in PLAIN_HINTS else _as(hints[name], value, name)
         for name, value in given.items()
     }
+
+
+def takes_plain_values(function: types.FunctionType) -> bool:
+    """Whether `to_types` leaves the arguments alone, and only their names can be wrong."""
+    if (
+        function.__dict__
+        or function.__code__.co_flags & VARIADIC
+        or function.__code__.co_posonlyargcount
+    ):
+        # A decorator may have given it another signature.
+        return False
+    hints = typing.get_type_hints(function) if function.__annotations__ else {}
+    hints.pop("return", None)
+    return all(hint in PLAIN_HINTS for hint in hints.values())
 
 
 def _as(hint: Any, value: Any, name: str) -> Any:

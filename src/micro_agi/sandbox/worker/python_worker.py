@@ -18,17 +18,26 @@ import signal
 import sys
 import traceback
 import types
-from collections.abc import Callable
+
+# What the module `signal` wraps around this takes 3 µs.
+from _signal import getsignal as handler_of  # type: ignore[import-not-found]
+from collections.abc import Callable, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from micro_agi.sandbox.mailbox import AREA_BYTES, INVITATION, NOTICE, WorkerEnd
 from micro_agi.sandbox.wire import ANSWER, CALL, ERROR, HEADER, HOST, READY, RESULT
 from micro_agi.sandbox.worker import python_loop
 from micro_agi.sandbox.worker.python_modules import HostError, Importer, LastWord
 from micro_agi.sandbox.worker.python_output import Output
-from micro_agi.sandbox.worker.python_values import NotJson, to_json, to_types
+from micro_agi.sandbox.worker.python_values import (
+    NotJson,
+    takes_plain_values,
+    to_json,
+    to_types,
+)
 
 CHANNEL = 3
 ERROR_BYTES = 65_536
@@ -54,6 +63,21 @@ class Source:
     """Alias and number."""
 
 
+class Parameters(NamedTuple):
+    """The names that a function takes."""
+
+    required: Set[str]
+    names: Set[str]
+    hints: dict[str, Any]
+    """As written: the same code may get others in the next call."""
+
+    @classmethod
+    def of(cls, signature: inspect.Signature, hints: dict[str, Any]) -> "Parameters":
+        found = signature.parameters.values()
+        required = frozenset(p.name for p in found if p.default is p.empty)
+        return cls(required, frozenset(p.name for p in found), hints)
+
+
 class Mistake(Exception):
     """The call cannot work, for a reason that is the author's; the text says it all."""
 
@@ -62,13 +86,15 @@ class Interrupts:
     """Turns the parent's signal into KeyboardInterrupt, but only where that is safe."""
 
     def __init__(self) -> None:
+        self._handler = self._on_signal
         self.computing = False
         self._exchanging = False
         self._waiting = False
 
     def arm(self) -> None:
-        # Each time: the code before may have set a handler of its own.
-        signal.signal(signal.SIGINT, self._on_signal)
+        # The code before may have set a handler of its own.
+        if handler_of(signal.SIGINT) is not self._handler:
+            signal.signal(signal.SIGINT, self._handler)
         self._waiting = False
         self.computing = True
 
@@ -94,14 +120,41 @@ class Interrupts:
 
 
 class Channel:
-    """Frames on the socket to the parent."""
+    """Messages to the parent and from it: frames on a socket, and a mailbox if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: WorkerEnd | None = None) -> None:
         self._read, self._write = os.read, os.write
+        self._mailbox = mailbox
+        self._talking = False
+        """The parent has invited this side to use the mailbox."""
+        self._invited = False
+        """Just now."""
 
     def receive(self) -> Any:
-        (size,) = HEADER.unpack(self._exactly(HEADER.size))
-        return _decode(self._exactly(size))
+        if self._talking and self._mailbox is not None:
+            return self._after_look(self._mailbox.take())
+        return self._from_socket()
+
+    def _after_look(self, payload: bytes | bool | None) -> Any:
+        """Return the next message, after what looking into the mailbox has brought."""
+        if isinstance(payload, bytes):
+            if payload:
+                return _decode(payload)
+            self._write_all(NOTICE)
+        self._talking = payload is None
+        return self._from_socket()
+
+    def _from_socket(self) -> Any:
+        while True:
+            (size,) = HEADER.unpack(self._exactly(HEADER.size))
+            if size >= INVITATION:
+                size -= INVITATION
+                self._talking = self._invited = True
+            if size:
+                return _decode(self._exactly(size))
+            if self._mailbox is not None and (noticed := self._mailbox.noticed()):
+                self._talking = True
+                return _decode(noticed)
 
     def _exactly(self, size: int) -> bytes:
         data = self._read(CHANNEL, size)
@@ -113,7 +166,27 @@ class Channel:
         return data
 
     def send(self, payload: bytes) -> None:
-        data = memoryview(HEADER.pack(len(payload)) + payload)
+        frame = HEADER.pack(len(payload)) + payload
+        if self._talking and self._mailbox is not None:
+            here = frame if len(payload) <= AREA_BYTES else b""
+            done = self._mailbox.put(here, self._invited)
+            self._talking, self._invited = done is not None, False
+            if done:
+                return
+        self._write_all(frame)
+
+    def exchange(self, payload: bytes) -> Any:
+        """Send a message and return the one that answers it."""
+        talking = self._talking and not self._invited and len(payload) <= AREA_BYTES
+        if talking and self._mailbox is not None:
+            answer = self._mailbox.exchange(HEADER.pack(len(payload)) + payload)
+            if answer is not True:
+                return self._after_look(answer)
+        self.send(payload)
+        return self.receive()
+
+    def _write_all(self, frame: bytes) -> None:
+        data = memoryview(frame)
         while data:
             data = data[self._write(CHANNEL, data) :]
 
@@ -121,12 +194,17 @@ class Channel:
 class Machine:
     """The interpreter's side of one worker."""
 
-    def __init__(self, workspace: str) -> None:
+    def __init__(self, workspace: str, mailbox: WorkerEnd | None) -> None:
         self._workspace = workspace
-        self._channel = Channel()
+        self._has_mailbox = mailbox is not None
+        self._channel = Channel(mailbox)
         self._interrupts = Interrupts()
         self._sources: dict[int, Source] = {}
         self._compiled: dict[int, types.CodeType] = {}
+        self._parameters: dict[types.CodeType, Parameters] = {}
+        """Of functions that take their arguments as they come."""
+        self._untouched = (0, 0)
+        """State of the workspace when nothing is in it."""
         self._importer = Importer(self._host)
         self._output = Output()
         sys.meta_path.insert(0, self._importer)
@@ -134,10 +212,15 @@ class Machine:
 
     def run(self) -> None:
         """Serve calls; never returns."""
-        self._channel.send(_encode((READY, True)))
+        if self._workspace:
+            os.chdir(self._workspace)
+            self._untouched = _state_here()
+        self._channel.send(_encode((READY, self._has_mailbox)))
         while True:
             message = self._channel.receive()
             self._channel.send(self._answer(message))
+            # Now, when nobody waits.
+            self._tidy_up()
 
     def _host(self, function: str, *args: Any) -> Any:
         """Ask the parent to do something.
@@ -147,11 +230,7 @@ class Machine:
         """
         frame = _encode((HOST, function, to_json(list(args), "the arguments")))
 
-        def ask() -> Any:
-            self._channel.send(frame)
-            return self._channel.receive()
-
-        answer = self._interrupts.exchange(ask)
+        answer = self._interrupts.exchange(lambda: self._channel.exchange(frame))
         if answer[0] == ANSWER:
             return answer[1]
         raise HostError(answer[1])
@@ -185,14 +264,18 @@ class Machine:
         """Give the call a stage of its own."""
         self._output = sys.stdout = sys.stderr = Output()
         sys.stdin = None
-        self._importer.forget()
         source = self._sources[key]
         self._importer.granted = source.modules
         self._importer.libraries = {
             alias: functools.partial(self._module, target, alias)
             for alias, target in source.imports
         }
-        if self._workspace:
+
+    def _tidy_up(self) -> None:
+        """Leave nothing of a call to the next."""
+        self._importer.forget()
+        if self._workspace and _state_here() != self._untouched:
+            os.chdir(self._workspace)
             _empty(self._workspace)
 
     def _module(self, key: int, name: str) -> types.ModuleType:
@@ -222,10 +305,33 @@ class Machine:
         if function is None:
             raise Mistake("the entry has no method to call")
         named = named and len(args) == 1 and isinstance(args[0], dict)
-        value = function(**_arguments(function, args[0])) if named else function(*args)
+        value = function(**self._arguments(function, args[0])) if named else function(*args)
         if inspect.iscoroutine(value):
             value = python_loop.finish(value)
         return to_json(value)
+
+    def _arguments(self, function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+        """Fit the arguments to the function's hints and names.
+
+        Raises:
+            Mistake: one does not fit.
+        """
+        code = function.__code__ if isinstance(function, types.FunctionType) else None
+        if code is not None:
+            known = self._parameters.get(code)
+            fits = known is not None and known.required <= given.keys() <= known.names
+            if known is not None and fits and function.__annotations__ == known.hints:
+                return given
+        try:
+            fitting = to_types(function, given)
+            signature = inspect.signature(function)
+            signature.bind(**fitting)
+            if isinstance(function, types.FunctionType) and takes_plain_values(function):
+                known = Parameters.of(signature, function.__annotations__)
+                self._parameters[function.__code__] = known
+        except (msgspec.ValidationError, TypeError, NameError) as error:
+            raise Mistake(str(error)) from None
+        return fitting
 
     def _failure(self, error: BaseException, source: Source) -> bytes:
         try:
@@ -237,20 +343,6 @@ class Machine:
         if len(payload) > ERROR_BYTES:
             payload = _encode((ERROR, {"kind": "Internal", "message": facts["message"]}))
         return payload
-
-
-def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Fit the arguments to the function's hints and names.
-
-    Raises:
-        Mistake: one does not fit.
-    """
-    try:
-        fitting = to_types(function, given)
-        inspect.signature(function).bind(**fitting)
-    except (msgspec.ValidationError, TypeError, NameError) as error:
-        raise Mistake(str(error)) from None
-    return fitting
 
 
 def _facts(error: BaseException, source: Source) -> dict[str, Any]:
@@ -281,8 +373,13 @@ def _is_guests(filename: str) -> bool:
     return ":" in filename and not filename.startswith(("/", "<"))
 
 
+def _state_here() -> tuple[int, int]:
+    """Return which directory this is, and how much is in it: a memory file system counts that."""
+    facts = os.stat(".")
+    return facts.st_ino, facts.st_size
+
+
 def _empty(workspace: str) -> None:
-    os.chdir(workspace)
     for entry in os.scandir(workspace):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
@@ -290,7 +387,7 @@ def _empty(workspace: str) -> None:
             os.unlink(entry.path)
 
 
-def serve_calls(workspace: str) -> None:
+def serve_calls(workspace: str, mailbox: WorkerEnd | None) -> None:
     """Be a worker: this process belongs to the parent's calls from here on."""
     # What was loaded for us is not for guests to import.
     for name in [n for n in sys.modules if n.partition(".")[0] == "micro_agi"]:
@@ -299,4 +396,4 @@ def serve_calls(workspace: str) -> None:
     # The standard library's generator starts anew in a forked process, numpy's does not.
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
-    Machine(workspace).run()
+    Machine(workspace, mailbox).run()

@@ -25,6 +25,7 @@ from pathlib import Path
 # `-I -S` gave us the standard library alone; ours come from where the parent says.
 sys.path.extend(sys.argv[7:])
 
+from micro_agi.sandbox.mailbox import WorkerEnd
 from micro_agi.sandbox.worker import (
     landlock,
     minimal_root,
@@ -94,7 +95,9 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     control.send(layers.as_bytes())
-    serve_forks(control, lambda channel: forked(lambda: _work(channel, null, lock)))
+    serve_forks(
+        control, lambda channel, mailbox: forked(lambda: _work(channel, mailbox, null, lock))
+    )
 
 
 def _order(words: Sequence[str]) -> Order:
@@ -182,14 +185,15 @@ def _enter_namespaces(
     return True
 
 
-def _work(channel: int, null: int, lock: python_lock.PythonLock) -> None:
+def _work(channel: int, mailbox: int | None, null: int, lock: python_lock.PythonLock) -> None:
+    end = WorkerEnd(mailbox) if mailbox is not None else None
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     # Only now: the null device may have the number that the channel gets.
     os.dup2(channel, python_worker.CHANNEL)
     os.closerange(python_worker.CHANNEL + 1, 256)
     workspace = python_lock.apply(lock)
-    python_worker.serve_calls(workspace)
+    python_worker.serve_calls(workspace, end)
 
 
 if __name__ == "__main__":

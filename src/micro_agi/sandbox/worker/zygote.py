@@ -16,12 +16,14 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
 sys.path.extend(sys.argv[4:])
 # Imports leave next to no garbage; looking for it, again and again, takes a sixth of the start.
 gc.disable()
 
+from micro_agi.sandbox.mailbox import WorkerEnd  # noqa: E402 - see above
 from micro_agi.sandbox.worker import landlock, lua, namespaces, seccomp  # noqa: E402 - see above
 from micro_agi.sandbox.worker.forking import (  # noqa: E402 - see above
     Layers,
@@ -41,10 +43,21 @@ SLACK_BYTES = 64 << 20
 """Address space beside the Lua heap: stdio buffers, the C stack, allocator fragments."""
 CPU_S = 60
 
-Prepare = Callable[[int], Callable[[], None]]
+
+class Given(NamedTuple):
+    """The descriptors that a worker starts with."""
+
+    channel: int
+    mailbox: int | None
+    null: int
+
+
+Serve = Callable[[WorkerEnd | None], None]
+"""The main loop of a worker, with the mailbox if it has one."""
+Prepare = Callable[[int], Serve]
 """Takes the heap's bytes; returns the main loop of every worker."""
-Fork = Callable[[int, int, Lock, Callable[[], None]], int]
-"""Takes the channel, the null device, the lock and the main loop; returns a process id."""
+Fork = Callable[[Given, Lock, Serve], int]
+"""Returns the process id of a worker that locks itself and runs its main loop."""
 
 
 def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
@@ -72,7 +85,7 @@ def main(prepare: Prepare = lua.prepare, fork: Fork | None = None) -> None:
     gc.enable()
     control.send(layers.as_bytes())
     fork = fork or fork_worker
-    serve_forks(control, lambda channel: fork(channel, null, plan, serve))
+    serve_forks(control, lambda channel, mailbox: fork(Given(channel, mailbox, null), plan, serve))
 
 
 def _plan(heap_bytes: int, without: set[str], layers: Layers) -> Lock | None:
@@ -118,18 +131,19 @@ def _enter_namespaces(plan: Lock, without: set[str], layers: Layers) -> Lock:
     return plan._replace(zygote=os.getpid())
 
 
-def fork_worker(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> int:
-    """Fork a process that locks itself and serves `channel`; return its id."""
-    return forked(lambda: _work(channel, null, plan, serve))
+def fork_worker(given: Given, plan: Lock, serve: Serve) -> int:
+    """Fork a process that locks itself and serves its channel; return its id."""
+    return forked(lambda: _work(given, plan, serve))
 
 
-def _work(channel: int, null: int, plan: Lock, serve: Callable[[], None]) -> None:
-    os.dup2(channel, 0)
-    os.dup2(channel, 1)
-    os.dup2(null, 2)
+def _work(given: Given, plan: Lock, serve: Serve) -> None:
+    mailbox = WorkerEnd(given.mailbox) if given.mailbox is not None else None
+    os.dup2(given.channel, 0)
+    os.dup2(given.channel, 1)
+    os.dup2(given.null, 2)
     os.closerange(3, 256)
     lock(plan)
-    serve()
+    serve(mailbox)
 
 
 if __name__ == "__main__":
