@@ -18,6 +18,8 @@ from typing import Any
 
 from msgspec import Struct, json
 
+from benchmarks.waits import WAITS
+
 QUESTION = "Please look at everything, one thing after the other, and tell me what you found."
 PROMPT = "You are an agent. Use the tools you have, and answer in two or three sentences."
 
@@ -47,7 +49,8 @@ class Sample(Struct, frozen=True, kw_only=True):
 
     cpu_s: float
     wall_s: float
-    first_token_s: float
+    first_text_s: tuple[float, ...]
+    """From the question, or the result of the last call, to the first text of each step."""
     tools_s: float
     """From the end of the last reply with calls to the arrival of the request after it; only
     for the tool `wait`."""
@@ -59,6 +62,7 @@ class Measured:
 
     def __enter__(self) -> "Measured":
         gc.collect()
+        WAITS.begin()
         self.start = time.perf_counter()
         self.cpu = time.process_time()
         return self
@@ -67,12 +71,12 @@ class Measured:
         self.cpu_s = time.process_time() - self.cpu
         self.wall_s = time.perf_counter() - self.start
 
-    def sample(self, *, first_token_at: float, tools_s: float, steps: int) -> Sample:
+    def sample(self, *, tools_s: float, steps: int) -> Sample:
         """Return what was measured."""
         return Sample(
             cpu_s=self.cpu_s,
             wall_s=self.wall_s,
-            first_token_s=first_token_at - self.start,
+            first_text_s=tuple(WAITS.seconds),
             tools_s=tools_s,
             steps=steps,
         )
@@ -80,6 +84,7 @@ class Measured:
 
 async def echo(text: str) -> str:
     """Return the text that was given."""
+    WAITS.go_on()
     return text
 
 
@@ -149,6 +154,7 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
         ],
         tools=dict(TOOLS),
         out=NULL,
+        on_text=WAITS.text,
     )
     history = [m for n in range(job.history // 4) for m in exchange(n)]
 
@@ -162,7 +168,7 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
         with Measured() as measured:
             await asyncio.gather(*map(one, loops))
         steps = sum(each.steps for each in loops)
-        return measured.sample(first_token_at=measured.start, tools_s=0.0, steps=steps)
+        return measured.sample(tools_s=0.0, steps=steps)
 
     async def turn() -> Sample:
         messages = [{"role": "system", "content": PROMPT}, *history]
@@ -170,7 +176,6 @@ async def hand_loop(job: Job) -> Callable[[], Awaitable[Sample]]:
             messages.append({"role": "user", "content": QUESTION})
             await loop.turn(messages)
         return measured.sample(
-            first_token_at=loop.first_token_at,
             tools_s=tools_s(job, loop.called_at),
             steps=loop.steps,
         )
@@ -213,14 +218,13 @@ async def ours(job: Job) -> Callable[[], Awaitable[Sample]]:
             steps = await asyncio.gather(
                 *(loop.session(QUESTION, NULL) for _ in range(job.together))
             )
-        return measured.sample(first_token_at=measured.start, tools_s=0.0, steps=sum(steps))
+        return measured.sample(tools_s=0.0, steps=sum(steps))
 
     async def turn() -> Sample:
         session = await loop.conversation(job.history)
         with Measured() as measured:
             await loop.turn(session, QUESTION)
         return measured.sample(
-            first_token_at=loop.first_token_at,
             tools_s=tools_s(job, loop.called_at),
             steps=loop.steps,
         )

@@ -27,19 +27,20 @@ class HandLoop:
         schemas: list[dict[str, Any]],
         tools: dict[str, Tool],
         out: TextIO,
+        on_text: Callable[[], None] = lambda: None,
     ) -> None:
         self.client = AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0)
         self.schemas = schemas
         self.tools = tools
         self.out = out
         self.steps = 0
-        self.first_token_at = 0.0
+        self.on_text = on_text
         self.called_at = 0.0
         """When the last reply with calls had come, on the machine's clock."""
 
     async def turn(self, messages: list[dict[str, Any]]) -> str:
         """Run one turn over `messages`, which grow; return the answer."""
-        self.steps, self.first_token_at, self.called_at = 0, 0.0, 0.0
+        self.steps, self.called_at = 0, 0.0
         while True:
             text, calls = await self.step(messages)
             self.steps += 1
@@ -67,7 +68,7 @@ class HandLoop:
         async for chunk in stream:
             for choice in chunk.choices[:1]:
                 if choice.delta.content:
-                    self.first_token_at = self.first_token_at or time.perf_counter()
+                    self.on_text()
                     pieces.append(choice.delta.content)
                     self.out.write(choice.delta.content)
                     self.out.flush()

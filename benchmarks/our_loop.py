@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks.client import PROMPT, TOOLS, Job, more_schema, told
+from benchmarks.waits import WAITS
 from micro_agi.agent.session import Session
 from micro_agi.app import Runtime
 from micro_agi.home import new_session_id
@@ -69,7 +70,6 @@ class OurLoop:
         output = Output(out)
         self.screen = PlainScreen(output, remarks=output)
         self.steps = 0
-        self.first_token_at = 0.0
         self.called_at = 0.0
         """When the last reply with calls had come, on the machine's clock."""
 
@@ -120,7 +120,7 @@ class OurLoop:
 
     async def turn(self, session: Session, text: str) -> None:
         """Run one turn, shown on a plain screen."""
-        self.steps, self.first_token_at, self.called_at = 0, 0.0, 0.0
+        self.steps, self.called_at = 0, 0.0
         self.screen.begin()
         finished = await session.run(text, self._show)
         self.screen.end()
@@ -129,7 +129,7 @@ class OurLoop:
 
     def _show(self, event: AnyEvent) -> None:
         if isinstance(event, TextDelta):
-            self.first_token_at = self.first_token_at or time.perf_counter()
+            WAITS.text()
         elif isinstance(event, StepFinished) and event.message.tool_calls:
             self.called_at = time.monotonic()
         elif isinstance(event, ToolCallFinished):

@@ -103,7 +103,15 @@ def absolute(
     )
 
 
-def earlier(name: str, ours: float, peer: float, unit: str, *, ahead: float, goal: float) -> Row:
+def earlier(
+    name: str,
+    ours: float,
+    peer: float,
+    unit: str,
+    *,
+    ahead: float | None = None,
+    goal: float | None = None,
+) -> Row:
     """Build a row judged by how much less time ours takes than the peer."""
     return Row(
         name=name,

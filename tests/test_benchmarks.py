@@ -14,7 +14,7 @@ from benchmarks.table import absolute, earlier, ratio, save, show
 
 ROWS = {
     "step": 3,
-    "first_token": 1,
+    "first_token": 2,
     "tokens": 3,
     "many_tools": 4,
     "parallel": 1,
@@ -24,7 +24,7 @@ ROWS = {
     "registry": 5,
     "memory": 4,
     "data": 5,
-    "sandbox": 26 if importlib.util.find_spec("pydantic_monty") else 24,
+    "sandbox": 28 if importlib.util.find_spec("pydantic_monty") else 26,
     "sessions": 3,
     "calls": 6,
     "chaos": 12,
