@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from benchmarks import sandbox_parent
 from benchmarks.compare import Size
@@ -107,9 +108,9 @@ async def _warm(echo: Echo, lua_echo: Echo, program: Path | None, size: Size) ->
             free = await _free_jobs(stack, size)
         pinned: Jobs = {
             "squeezed": _later(lambda: squeezed.times(ADD, ARGS, times)[WARM_UP:]),
-            "sum": lambda: api_times(strong, SUM_SQUARES, [10_000], size.turns),
-            "decode": lambda: api_times(strong, DECODE, [TEXT], size.turns),
-            "encode": lambda: api_times(strong, ENCODE, [DOCUMENT], size.turns),
+            "sum": lambda: _after_warm_up(strong, SUM_SQUARES, [10_000], size.turns),
+            "decode": lambda: _after_warm_up(strong, DECODE, [TEXT], size.turns),
+            "encode": lambda: _after_warm_up(strong, ENCODE, [DOCUMENT], size.turns),
             "process": _later(lambda: timed(_python_process, min(size.turns, 5))),
             "echo": _later(lambda: echo.round_trips(times)[WARM_UP:]),
             "lua echo": _later(lambda: lua_echo.round_trips(times)[WARM_UP:]),
@@ -148,7 +149,7 @@ async def _free_jobs(stack: AsyncExitStack, size: Size) -> Jobs:
     jobs: Jobs = {
         "straight": _later(lambda: worker.times(ADD, ARGS, times)[WARM_UP:]),
         "python": _later(lambda: snake.times(PYTHON_ADD, ARGS, times)[WARM_UP:]),
-        "api": lambda: _after_warm_up(full, times),
+        "api": lambda: _after_warm_up(full, ADD, ARGS, times - WARM_UP),
         "host": lambda: _host_call_times(full, size),
     }
     if MONTY:
@@ -163,8 +164,8 @@ def _later(work: Callable[[], Times]) -> Callable[[], Awaitable[Times]]:
     return run
 
 
-async def _after_warm_up(opened: Pool, times: int) -> Times:
-    return (await api_times(opened, ADD, ARGS, times))[WARM_UP:]
+async def _after_warm_up(opened: Pool, unit: Unit, args: Sequence[Any], times: int) -> Times:
+    return (await api_times(opened, unit, args, times + WARM_UP))[WARM_UP:]
 
 
 async def _in_turn(strong: Pool, weak: Pool, times: int) -> tuple[Times, Times]:
