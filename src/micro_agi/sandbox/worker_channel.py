@@ -114,7 +114,12 @@ class Worker:
         """
         op, knows = await self.receive()
         assert op == READY, "the first message of trusted code"
-        if self._talk is not None and knows is not True:
+        if knows is not True:
+            self.close_mailbox()
+
+    def close_mailbox(self) -> None:
+        """Use the socket alone from now on; only while no call is in flight."""
+        if self._talk is not None:
             self._talk.close()
             self._talk = None
 
@@ -215,9 +220,7 @@ class Worker:
             os.close(self._process)
             self._process = None
         self._channel.close()
-        if self._talk is not None:
-            self._talk.close()
-            self._talk = None
+        self.close_mailbox()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(WorkerLost(reason))
 

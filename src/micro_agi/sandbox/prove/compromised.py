@@ -19,12 +19,14 @@ from typing import Any, NoReturn
 # Only what the parent says is importable: `-I -S` gave us the standard library alone.
 sys.path.extend(sys.argv[4:])
 
+from micro_agi.sandbox.mailbox import INVITATION, WorkerEnd
 from micro_agi.sandbox.prove.ops import DIED, RAISED, RETURNED
 from micro_agi.sandbox.worker import zygote
 from micro_agi.sandbox.worker.lockdown import Lock
 from micro_agi.sandbox.worker.syscalls import LIBC, PR_SET_PDEATHSIG, prctl
 
-READY = b"\x92\x13\xc2"
+READY = b"\x92\x13\xc3"
+HOST_CALL = b"\x93\x12\xa5print\x91\xa1x"
 CHUNK = 1 << 16
 NO_SUCH_CALL = 0xFFFF
 
@@ -47,8 +49,12 @@ def send(data: bytes) -> None:
 
 def receive() -> bytes:
     """Return the payload of the runtime's next frame."""
-    (length,) = struct.unpack("<I", _exactly(4))
-    return _exactly(length)
+    return _receive()[1]
+
+
+def _receive() -> tuple[int, bytes]:
+    (header,) = struct.unpack("<I", _exactly(4))
+    return header, _exactly(header & ~INVITATION)
 
 
 def _exactly(size: int) -> bytes:
@@ -59,6 +65,21 @@ def _exactly(size: int) -> bytes:
             os._exit(0)
         data += piece
     return data
+
+
+def talking(mailbox: WorkerEnd | None) -> bool:
+    """Call the runtime quickly until it answers through memory; whether it ever does."""
+    for _ in range(300):
+        if mailbox is None:
+            return False
+        send(frame(HOST_CALL))
+        if INVITATION & _receive()[0]:
+            mailbox.put(b"", True)
+            send(frame(HOST_CALL))
+            if mailbox.take():
+                return True
+            _receive()
+    return False
 
 
 def text(value: str) -> bytes:
@@ -72,7 +93,7 @@ def syscall(number: int, *arguments: Any) -> int:
     return int(LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
-def serve(_: object) -> NoReturn:
+def serve(mailbox: WorkerEnd | None) -> NoReturn:
     """Run the attack that the first frame holds; what it leaves in `result` is reported.
 
     An attack that leaves nothing has spoken for itself, and waits for its end.
@@ -81,6 +102,7 @@ def serve(_: object) -> NoReturn:
     tools = {
         **{"syscall": syscall, "send": send, "receive": receive, "frame": frame, "text": text},
         **{"struct": struct, "ctypes": ctypes, "os": os, "result": None},
+        **{"mailbox": mailbox, "talking": lambda: talking(mailbox)},
     }
     try:
         exec(compile(receive(), "attack", "exec"), tools)  # noqa: S102 - locked already

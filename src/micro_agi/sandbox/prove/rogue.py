@@ -2,7 +2,8 @@
 
 `run: machine code` makes system calls: the verdict is how the process ended. `run: worker`
 speaks to the runtime as a worker would, and lies: the verdict is what the call comes to.
-Heads: `limits`, `modules` (what the call in flight was granted), `reaches`.
+Heads: `limits`, `modules` (what the call in flight was granted), `reaches`, `mailbox` (the memory
+that the runtime shares with it; where there is none, the same lie goes through the socket).
 """
 
 import asyncio
@@ -57,6 +58,8 @@ def _ended(message: list[object]) -> Outcome:
 async def run_worker(attack: Attack, server: ForkServer, wires: Tripwires) -> Verdict:
     """Make a call that the attacker answers, and judge what it came to."""
     worker = await server.fork(frame_bytes=LIMITS.frame_bytes)
+    if "mailbox" not in attack.facts:
+        worker.close_mailbox()
     try:
         worker.send(attack.source.encode())
         outcome = await _call(attack, worker, wires)
