@@ -20,11 +20,13 @@ Only where stores become visible to other cores in their order, which Python can
 Shared with the child: imports nothing of this package.
 """
 
-import fcntl
 import mmap
 import os
 import sys
 from typing import Literal
+
+if sys.platform == "linux":  # elsewhere there is no sandbox, and something has to say so
+    import fcntl
 
 NOTICE = bytes(4)
 """A frame without a payload: there is a message in the mailbox."""
