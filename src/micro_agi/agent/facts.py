@@ -34,9 +34,10 @@ _UNITS = (
 _TIME = r"\d{1,2}:\d\d(?::\d\d)?"
 _NUMBER = r"(?:\d{1,3}(?:[,.'\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?"
 
-_PLAIN = r"(?P<plain>(?:(?!USD|EUR|GBP|CHF|JPY)[^\W\d_]++[.,;:!?)]*+\s++)++)"
+_PLAIN = r"(?P<plain>(?:(?!USD|EUR|GBP|CHF|JPY)[^\W\d_]++[.,;:!?)]*+\s++)+)"
 """Words in which nothing is looked for: letters to the next space. No fact begins with one but
-an amount of money. Taking them all at once makes prose ten times as fast to search."""
+an amount of money. Taking them all at once makes prose ten times as fast to search. The group as a
+whole is not possessive: Python 3.11 before 3.11.5 finds nothing behind one that is."""
 
 FACT = re.compile(
     "|".join(
