@@ -151,7 +151,8 @@ def test_what_a_worker_looks_counts_as_computing():
         for _ in range(8):
             bench.run(source, modules=("env",))
         (worker,) = bench.pool._idle
-        assert worker.computed_s > 0.6 * cpu_s(worker)
+        # At half of the limit a worker is replaced.
+        assert worker.computed_s > 0.5 * cpu_s(worker)
     finally:
         bench.close()
 

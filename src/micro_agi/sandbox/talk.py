@@ -20,6 +20,8 @@ AWAKE_S = 20e-6
 BLIND = (0, 4, 16, 64)
 """Messages through the socket after so many looks in vain, one after the other. One may be in vain
 by chance: a tick of the clock takes 50 µs in a virtual machine."""
+LOOKED_S = 150e-6
+"""The longest look of a worker."""
 LATE_NOTICES = 128
 """What an honest worker may have sent that nobody has read yet: one for each message that was taken
 here since the event loop had its turn before the last (`worker_channel.IN_PLACE_TIMES`)."""
@@ -37,7 +39,8 @@ class Talk:
         self._well = False
         """The last message and its answer came here."""
         self.awake_s = 0.0
-        """Since the answer before the last: the worker computed, or looked here, all the time."""
+        """How long the worker computed or looked here since the message before: of the last answer
+        that came here, or of the last frame that `say` returned."""
         self._vain_looks = 0
         """One after the other."""
         self._blind = 0
@@ -55,6 +58,8 @@ class Talk:
         if self._well and mailbox.put(payload, look=True):
             self.looks = True
             return b""
+        # What the worker may have looked for this message, in vain.
+        self.awake_s = LOOKED_S if mailbox.talking else 0.0
         look = quick and self._may_look()
         self._well = False
         if mailbox.talking:

@@ -130,6 +130,8 @@ class Worker:
         if self._talk is None:
             self._write(HEADER.pack(len(payload)) + payload)
         elif frame := self._talk.say(payload, quick=self._pace_s < QUICK_S):
+            # Looking takes of the worker's CPU limit, too; what the watch counts comes on top.
+            self.computed_s += self._talk.awake_s
             self._write(frame)
             self._talk.said(frame)
 
@@ -198,7 +200,6 @@ class Worker:
         """Return the message that the worker puts into the mailbox, if it comes at once."""
         payload = talk.listen()
         if payload is not None:
-            # Looking takes of the worker's CPU limit, too; what the watch counts comes on top.
             self.computed_s += talk.awake_s
             return self._decoded(payload)
         if talk.owes_a_notice:
