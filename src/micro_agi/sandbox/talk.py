@@ -18,8 +18,10 @@ long as it saves in two or three calls."""
 AWAKE_S = 20e-6
 """A worker on a core of its own looks for the next message for longer."""
 BLIND = (0, 4, 16, 64)
-"""Messages through the socket after so many looks in vain, one after the other. One may be in vain
-by chance: a tick of the clock takes 50 µs in a virtual machine."""
+"""Messages through the socket after so many looks in vain. One may be in vain by chance: a tick of
+the clock takes 50 µs in a virtual machine."""
+MAKES_UP = 1 / 16
+"""So much of a look in vain is made up for by one that finds something."""
 LOOKED_S = 150e-6
 """The longest look of a worker."""
 LATE_NOTICES = 128
@@ -41,8 +43,7 @@ class Talk:
         self.awake_s = 0.0
         """How long the worker computed or looked here since the message before: of the last answer
         that came here, or of the last frame that `say` returned."""
-        self._vain_looks = 0
-        """One after the other."""
+        self._vain_looks = 0.0
         self._blind = 0
         """Messages until the next look."""
         self._in_a_row = 0
@@ -93,8 +94,8 @@ class Talk:
         return not self._blind and self._in_a_row > A_ROW
 
     def _in_vain(self) -> None:
-        self._blind = BLIND[min(self._vain_looks, len(BLIND) - 1)]
-        self._vain_looks += 1
+        self._blind = BLIND[int(self._vain_looks)]
+        self._vain_looks = min(self._vain_looks + 1, len(BLIND) - 1)
 
     def listen(self) -> bytes | None:
         """Return the worker's message if it comes here, and at once.
@@ -111,7 +112,7 @@ class Talk:
         message = self.noticed()
         if mailbox.both_ways:
             self._well = True
-            self._vain_looks = 0
+            self._vain_looks = max(0.0, self._vain_looks - MAKES_UP)
         now = monotonic()
         self.awake_s = now - self._heard_at
         self._heard_at = now

@@ -29,6 +29,9 @@ UNASKED = "it sent something nobody asked for"
 QUICK_S = 100e-6
 """A worker that answers faster than this on average is waited for in place: going to sleep
 in the event loop and being woken by it costs three times as much (33 against 11 µs)."""
+TALK_S = 250e-6
+"""One that answers faster than this may be talked to (`talk.py`): waking up on other cores, which
+a talk saves, can take most of it."""
 IN_PLACE_S = 50e-6
 """The longest wait in place, which the kernel rounds up to ticks of its clock: at most two, 8 ms.
 A finer timer would take 25 µs of every call (decisions/0035)."""
@@ -129,7 +132,7 @@ class Worker:
             raise WorkerLost(self.lost)
         if self._talk is None:
             self._write(HEADER.pack(len(payload)) + payload)
-        elif frame := self._talk.say(payload, quick=self._pace_s < QUICK_S):
+        elif frame := self._talk.say(payload, quick=self._pace_s < TALK_S):
             # Looking takes of the worker's CPU limit, too; what the watch counts comes on top.
             self.computed_s += self._talk.awake_s
             self._write(frame)
