@@ -138,7 +138,7 @@ async def _warm(echo: Echo, lua_echo: Echo, program: Path | None, size: Size) ->
 async def _free_jobs(stack: AsyncExitStack, size: Size) -> Jobs:
     """Return what runs where the kernel puts it; `stack` ends it."""
     # Long enough for the kernel to find that there are two cores.
-    times = size.turns * 100 + WARM_UP
+    times = size.turns * 300 + WARM_UP
     workers = []
     for language in (LUA, python()):
         server = await stack.enter_async_context(fork_server(language))
@@ -179,8 +179,8 @@ async def _in_turn(strong: Pool, weak: Pool, times: int) -> tuple[Times, Times]:
 
 async def _host_call_times(opened: Pool, size: Size) -> Times:
     """Return what one host call adds, from calls with none and with many."""
-    without = await api_times(opened, ASK, [0], size.turns)
-    with_many = await api_times(opened, ASK, [HOST_CALLS], size.turns)
+    without = await _after_warm_up(opened, ASK, [0], size.turns)
+    with_many = await _after_warm_up(opened, ASK, [HOST_CALLS], size.turns)
     return [(m - w) / HOST_CALLS for m, w in zip(with_many, without, strict=True)]
 
 
