@@ -40,6 +40,7 @@ from benchmarks.lua_worker import (
     fork_server,
     pool,
 )
+from benchmarks.peers import SQUARES, peers_jobs
 from benchmarks.placement import all_cores, one_core
 from benchmarks.processes import memory_mb
 from benchmarks.server import Server
@@ -53,7 +54,6 @@ ARGS = [{"x": 1, "y": 2}]
 ADD_IN_PYTHON = "import json; print(json.dumps(1 + 2))"
 MONTY = importlib.util.find_spec("pydantic_monty") is not None
 ADD_IN_MONTY = "a['x'] + a['y']"
-SQUARES = "s = 0\nfor i in range(1, n + 1):\n    s = s + i * i\ns"
 IDLE_WORKERS = 16
 WEAKEST = frozenset({"namespaces", "landlock"})
 """Without the call filter nothing runs, so the least isolation to compare with has it."""
@@ -117,6 +117,7 @@ async def _warm(echo: Echo, lua_echo: Echo, program: Path | None, size: Size) ->
         }
         if MONTY:
             pinned["monty sum"] = _later(lambda: _monty_times(SQUARES, {"n": 10_000}, size))
+        pinned |= peers_jobs()
         if program is not None:
             pinned["c"] = _later(lambda: c_to_c(program, times))
         found: Rounds = {name: [] for name in (*free, *pinned, "strong", "weak")}
@@ -391,4 +392,13 @@ def _peer_rows(warm: Rounds) -> list[Row]:
             ratio("warm call beside Monty", straight, monty, "µs", goal=1 / 3, peer_name="Monty")
         )
         found.append(ratio("sum of squares", total, squares, "µs", goal=1 / 8, peer_name="Monty"))
+    if "smolagents" in warm:
+        peer = _p50(warm["smolagents"])
+        name = "sum of squares beside smolagents"
+        found.append(ratio(name, total, peer, "µs", goal=1 / 500, peer_name="smolagents"))
+    if "jupyter" in warm:
+        peer = _p50(warm["jupyter"])
+        found.append(
+            ratio("warm call beside Jupyter", api, peer, "µs", goal=1 / 100, peer_name="Jupyter")
+        )
     return found

@@ -9,8 +9,14 @@ import pytest
 
 from benchmarks.__main__ import SCRIPTS
 from benchmarks.compare import TINY
+from benchmarks.peers import peers_jobs
 from benchmarks.server import running
 from benchmarks.table import absolute, earlier, ratio, save, show
+
+
+def installed(name):
+    return importlib.util.find_spec(name) is not None
+
 
 ROWS = {
     "step": 3,
@@ -24,7 +30,7 @@ ROWS = {
     "registry": 5,
     "memory": 4,
     "data": 5,
-    "sandbox": 28 if importlib.util.find_spec("pydantic_monty") else 26,
+    "sandbox": 26 + 2 * installed("pydantic_monty") + len(peers_jobs()),
     "sessions": 3,
     "calls": 6,
     "chaos": 12,
