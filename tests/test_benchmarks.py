@@ -30,7 +30,7 @@ ROWS = {
     "registry": 5,
     "memory": 4,
     "data": 5,
-    "sandbox": 26 + 2 * installed("pydantic_monty") + len(peers_jobs()),
+    "sandbox": 27 + 2 * installed("pydantic_monty") + len(peers_jobs()),
     "sessions": 3,
     "calls": 6,
     "chaos": 12,

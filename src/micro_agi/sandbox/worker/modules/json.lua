@@ -439,7 +439,7 @@ function read(s, at, code, depth)
     return (code == PAIRS and read_object or read_list)(s, at, depth + 1)
   end
   if code == BIG then return read_big(s, at) end
-  return CONSTANTS[code], unpack_bytes("B", s, at)
+  return CONSTANTS[code], byte(s, at), at + 1
 end
 
 local function decode_fast(text)

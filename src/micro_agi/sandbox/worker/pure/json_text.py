@@ -36,7 +36,7 @@ _decode = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_refuse).raw_
 
 def decode(text: bytes) -> bytes:
     """Return the first value of `text` in marshal's format, or `REFUSED`."""
-    if SURROGATE.search(text):
+    if b"\\" in text and SURROGATE.search(text):
         return REFUSED
     try:
         value, _ = _decode(text.decode().lstrip(" \t\r\n"))
