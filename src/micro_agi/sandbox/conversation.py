@@ -177,9 +177,7 @@ def _host_call(
     """
     if type(function) is not str or type(args) is not list:
         raise NotPlain("a host call of an unknown shape")
-    frame.host_calls += 1
-    if frame.host_calls > frame.limits.host_calls:
-        raise _too_many(frame)
+    _count(frame)
     wants = host.get(function)
     keep = wants is not None and wants.keep_bytes
     nesting = frame.limits.nesting
@@ -187,12 +185,14 @@ def _host_call(
     return HostCall(function, args, frame.context, frame.unit, frame)
 
 
-def _too_many(frame: Frame) -> ToolFailed:
-    return limit_reached(
-        f"more than {frame.limits.host_calls} host calls in one call",
-        where=frame.unit.id,
-        fix="do more with each call, or return in between",
-    )
+def _count(frame: Frame) -> None:
+    frame.host_calls += 1
+    if frame.host_calls > frame.limits.host_calls:
+        raise limit_reached(
+            f"more than {frame.limits.host_calls} host calls in one call",
+            where=frame.unit.id,
+            fix="do more with each call, or return in between",
+        )
 
 
 async def _outcome(
@@ -232,9 +232,7 @@ class _Turns:
         """
         if not requests:
             # A turn costs a round trip: an endless series of empty ones is stopped too.
-            self._frame.host_calls += 1
-            if self._frame.host_calls > self._frame.limits.host_calls:
-                raise _too_many(self._frame)
+            _count(self._frame)
         for request in requests:
             match request:
                 case [int(number), function, args] if self._fresh(number):

@@ -204,7 +204,7 @@ class Worker:
         payload = talk.listen()
         if payload is not None:
             self.computed_s += talk.awake_s
-            return self._decoded(payload)
+            return self._from_mailbox(payload)
         if talk.owes_a_notice:
             # If it is lost, whoever waits is told.
             with contextlib.suppress(WorkerLost):
@@ -285,8 +285,7 @@ class Worker:
         have = len(received) - HEADER.size
         if have >= 0:
             (length,) = HEADER.unpack_from(received)
-            if length > self._frame_bytes:
-                self.kill(f"a frame of {length} bytes is more than {self._frame_bytes}")
+            if not self._allows(length):
                 return None
             if have > length:
                 self.kill("bytes after the end of a frame")
@@ -308,7 +307,7 @@ class Worker:
         while received[: HEADER.size] == NOTICE and not self.lost:
             received = received[HEADER.size :]
             if message is None and (payload := talk.noticed()) is not None:
-                message = self._decoded(payload)
+                message = self._from_mailbox(payload)
             talk.late_notices -= 1
             if talk.late_notices < 0:
                 self.kill(UNASKED)
@@ -316,11 +315,17 @@ class Worker:
             self.kill("bytes after the end of a frame")
         return (None if self.lost else message), received
 
+    def _from_mailbox(self, payload: bytes) -> list[Any] | None:
+        return self._decoded(payload) if self._allows(len(payload)) else None
+
+    def _allows(self, length: int) -> bool:
+        """Whether a message may be so long; one that is longer costs the worker its life."""
+        if length > self._frame_bytes:
+            self.kill(f"a frame of {length} bytes is more than {self._frame_bytes}")
+        return not self.lost
+
     def _decoded(self, payload: bytes) -> list[Any] | None:
         self.frame_length = len(payload)
-        if len(payload) > self._frame_bytes:
-            self.kill(f"a frame of {len(payload)} bytes is more than {self._frame_bytes}")
-            return None
         try:
             message = _decode(payload)
         except (msgspec.DecodeError, ValueError, RecursionError):

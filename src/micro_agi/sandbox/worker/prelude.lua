@@ -119,6 +119,7 @@ base.errors = freeze(core.errors)
 
 core.zone = settings["module.time_zone"](core)
 core.layout = settings["module.time_layout"](core)
+core.read_marshal = settings["module.json_marshal"](core)
 base.channel = freeze(settings["module.channel"](core))
 settings["module.timers"](core)
 settings["module.news"](core)
